@@ -1,0 +1,95 @@
+"""The price list: what a training step and an answer cost in floating-point operations.
+
+One multiply-add counts as two operations. Only matrix products are counted (embedding look-ups, norms,
+activations and softmax are not: below 5 % at the widths used here), the backward pass costs twice the
+forward, and attention is counted as the full square that dense kernels compute, also under a causal mask.
+These are the conventions of ``torch.utils.flop_counter``, against which the formulas are tested on the
+meta device (it counts nothing for scaled-dot-product attention on a CPU).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+BACKWARD = 2  # backward pass in units of the forward pass
+
+
+@dataclass
+class Cost:
+    """What a training run or an answer has used so far. Adds up with ``+``.
+
+    Attributes:
+        flops: floating-point operations, by formula.
+        seconds: wall time, evaluation during training left out.
+        examples: problems seen (with repetition); for GRPO completions scored.
+        tokens: positions computed by a language model or grid positions by a recursive one.
+        steps: optimiser steps.
+    """
+
+    flops: float = 0.0
+    seconds: float = 0.0
+    examples: int = 0
+    tokens: int = 0
+    steps: int = 0
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(**{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)})
+
+    def to_dict(self) -> dict[str, float]:
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+
+@dataclass(frozen=True)
+class CausalLMShape:
+    """The numbers of a decoder-only transformer that its price depends on (Llama and Qwen families)."""
+
+    width: int
+    layers: int
+    heads: int
+    key_value_heads: int
+    head_size: int
+    inner: int
+    vocabulary: int
+
+    @classmethod
+    def of(cls, config: Any) -> CausalLMShape:
+        """Read from a transformers configuration."""
+        heads = config.num_attention_heads
+        return cls(
+            width=config.hidden_size,
+            layers=config.num_hidden_layers,
+            heads=heads,
+            key_value_heads=getattr(config, "num_key_value_heads", None) or heads,
+            head_size=getattr(config, "head_dim", None) or config.hidden_size // heads,
+            inner=config.intermediate_size,
+            vocabulary=config.vocab_size,
+        )
+
+    def per_token(self) -> float:
+        """Matrix products with weights for one token: per layer q, k, v, o and the three SwiGLU matrices; the head."""
+        attention = 2 * self.width * self.head_size * (self.heads + self.key_value_heads)
+        feed_forward = 3 * self.width * self.inner
+        return 2.0 * (self.layers * (attention + feed_forward) + self.width * self.vocabulary)
+
+    def attention(self, queries: int, keys: int) -> float:
+        """Scores and weighted sum of ``queries`` x ``keys`` over all layers and heads."""
+        return 4.0 * self.layers * self.heads * self.head_size * queries * keys
+
+    def forward(self, batch: int, length: int) -> float:
+        """One dense pass over ``[batch, length]`` tokens, padding included (it is computed too)."""
+        return batch * (length * self.per_token() + self.attention(length, length))
+
+    def training_step(self, batch: int, length: int) -> float:
+        return (1 + BACKWARD) * self.forward(batch, length)
+
+    def generation(self, batch: int, prompt: int, new: int) -> float:
+        """Prefill of the prompt, then ``new`` tokens one at a time against a key-value cache.
+
+        The head runs on the last prompt position only; token i attends to ``prompt + i`` keys.
+        """
+        head = 2.0 * self.width * self.vocabulary
+        prefill = prompt * (self.per_token() - head) + head + self.attention(prompt, prompt)
+        decoded = max(new - 1, 0)  # the first new token comes from the prefill
+        keys = decoded * prompt + decoded * (decoded + 1) / 2
+        return batch * (prefill + decoded * self.per_token() + self.attention(1, 1) * keys)

@@ -1,0 +1,108 @@
+"""Train and test problems of a comparison: the same for every method, disjoint up to the family's symmetries."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from datasets import Dataset
+
+from benchmarks.errors import UserError
+from benchmarks.problem import Problem
+from benchmarks.task import Split, Task
+
+TEST_SHARE = 0.25  # share of a family's orbits that belong to the test split
+
+
+def split_of(orbit: str) -> Split:
+    """The split that an orbit belongs to: a hash decides, so it never depends on seeds, counts or order."""
+    first = hashlib.sha256(orbit.encode()).digest()[0]
+    return "test" if first < 256 * TEST_SHARE else "train"
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The problems of one comparison."""
+
+    train: list[Problem]
+    test: list[Problem]
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of every question and answer in order: equal fingerprints mean the same problems and labels."""
+        digest = hashlib.sha256()
+        for problem in (*self.train, *self.test):
+            digest.update(f"{problem.question}\t{problem.answer}\n".encode())
+        return digest.hexdigest()[:16]
+
+
+def build_splits(
+    task: Task,
+    train_size: int,
+    test_size: int,
+    seed: int,
+    train_file: Path | None = None,
+    test_file: Path | None = None,
+) -> Splits:
+    """Generate the problems, or read them from files, and prove that the splits are disjoint.
+
+    Raises:
+        UserError: if only one file is given, a file is wrong, or the splits share an orbit.
+    """
+    if (train_file is None) != (test_file is None):
+        raise UserError(
+            "only one of train_file and test_file is given", where=task.name, cure="Give both, or neither."
+        )
+    if train_file is not None and test_file is not None:
+        train = task.read(train_file, limit=train_size, seed=seed)
+        test = task.read(test_file, limit=test_size, seed=seed)
+    else:
+        train = task.generate("train", train_size, seed)
+        test = task.generate("test", test_size, seed)
+    prove_disjoint(train, test, where=f"{train_file} and {test_file}" if train_file else task.name)
+    return Splits(train, test)
+
+
+def prove_disjoint(train: Sequence[Problem], test: Sequence[Problem], where: str) -> None:
+    """Raise unless no test problem is a training problem, also not under a symmetry.
+
+    Raises:
+        UserError: naming the first shared pair.
+    """
+    seen = {problem.orbit: problem for problem in train}
+    for problem in test:
+        if problem.orbit in seen:
+            raise UserError(
+                f"test problem {problem.id} is training problem {seen[problem.orbit].id}, perhaps under a symmetry",
+                where=where,
+                cure="Remove it from one of the two files.",
+            )
+
+
+def augment(task: Task, problems: Sequence[Problem], generator: torch.Generator) -> list[Problem]:
+    """Each problem under a random symmetry: the same augmentation for language models as for recursive ones."""
+    input_ids, labels = task.encode(problems)
+    symmetries = task.sample_symmetries(len(problems), generator)
+    moved = zip(problems, symmetries.apply(input_ids), symmetries.apply(labels), strict=True)
+    return [
+        replace(problem, question=question, answer=answer)
+        for problem, (question, answer) in ((p, task.restore(ids, lab)) for p, ids, lab in moved)
+    ]
+
+
+def to_dataset(task: Task, problems: Sequence[Problem]) -> Dataset:
+    """Rows ``id, question, answer, input_ids, labels, meta`` for the trainers."""
+    input_ids, labels = task.encode(problems)
+    return Dataset.from_dict(
+        {
+            "id": [p.id for p in problems],
+            "question": [p.question for p in problems],
+            "answer": [p.answer for p in problems],
+            "input_ids": input_ids.tolist(),
+            "labels": labels.tolist(),
+            "meta": [dict(p.meta) | {"orbit": p.orbit} for p in problems],
+        }
+    )

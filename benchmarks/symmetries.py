@@ -1,0 +1,38 @@
+"""Symmetry augmentation as batched tensor maps: each row moves cells and renames tokens, and keeps its answer right."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+IGNORE = -100  # label of a position that carries no loss, as everywhere in transformers
+
+
+@dataclass(frozen=True)
+class Symmetries:
+    """One symmetry per row of a batch: a permutation of positions and a renaming of tokens.
+
+    Attributes:
+        position: ``new[i] = old[position[i]]``.
+        token: ``new token = token[old token]``; identity for tokens that must not change (padding, empty).
+    """
+
+    position: Int[Tensor, "b l"]
+    token: Int[Tensor, "b v"]
+
+    def apply(self, ids: Int[Tensor, "b l"]) -> Int[Tensor, "b l"]:
+        """Transform token ids or labels; positions labelled :data:`IGNORE` stay so."""
+        moved = ids.gather(1, self.position)
+        ignored = moved == IGNORE
+        renamed = self.token.gather(1, moved.masked_fill(ignored, 0))
+        return renamed.masked_fill(ignored, IGNORE)
+
+    @staticmethod
+    def identity(batch: int, positions: int, vocabulary: int) -> Symmetries:
+        return Symmetries(
+            torch.arange(positions).expand(batch, -1),
+            torch.arange(vocabulary).expand(batch, -1),
+        )

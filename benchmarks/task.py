@@ -1,0 +1,176 @@
+"""Task: what every family of problems implements, so that every method can learn it and one verifier judges all.
+
+A family gives a *grid form* (token ids and labels of fixed length, for recursive models), a *text form*
+(question and answer as strings, for language models), its symmetries, and exactly one :meth:`Task.verify`.
+``load_task("sudoku", size=6)`` builds one by name.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import fields
+from importlib import import_module
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from benchmarks.errors import UserError, did_you_mean
+from benchmarks.problem import Answer, Problem, Verdict
+from benchmarks.symmetries import Symmetries
+
+Split = Literal["train", "test"]
+Measure = Literal["exact", "valid"]
+
+# Token 0 is padding in every family.
+PADDING = 0
+
+
+class Task(ABC):
+    """One family of problems with its options fixed (size, difficulty). Subclasses are frozen dataclasses.
+
+    Attributes:
+        family: the registry's name of the family.
+        name: family and options in one word, for example ``sudoku-4x4``.
+        measure: which field of a verdict is reported as accuracy.
+        positions: length ``l`` of the grid form.
+        vocabulary: the character of every grid token from 1 on (token 0 is padding), so
+            ``vocabulary_size == len(vocabulary) + 1``.
+        alphabet: the characters that questions, traces and answers in text form may use.
+    """
+
+    family: ClassVar[str]
+    measure: Measure
+
+    @property
+    @abstractmethod
+    def name(self) -> str: ...
+
+    @property
+    @abstractmethod
+    def positions(self) -> int: ...
+
+    @property
+    @abstractmethod
+    def vocabulary(self) -> str: ...
+
+    @property
+    def vocabulary_size(self) -> int:
+        return len(self.vocabulary) + 1
+
+    @property
+    @abstractmethod
+    def alphabet(self) -> str: ...
+
+    # --- problems -------------------------------------------------------------------------------
+
+    @abstractmethod
+    def generate(self, split: Split, count: int, seed: int) -> list[Problem]:
+        """``count`` different problems of one split.
+
+        The split of a problem is a function of its orbit (:func:`benchmarks.splits.split_of`), so the two
+        splits share no orbit whatever the seeds and counts.
+
+        Raises:
+            UserError: if the family has fewer than ``count`` different problems in this split.
+        """
+
+    @abstractmethod
+    def parse_question(self, text: str) -> Problem:
+        """A typed problem, checked and labelled with its right answer.
+
+        Raises:
+            UserError: if it is malformed, has no answer, or (where the family promises one) several.
+        """
+
+    def read(self, path: Path, limit: int | None = None, seed: int = 0) -> list[Problem]:
+        """Problems of a published file; with ``limit``, a random choice of that many rows.
+
+        Raises:
+            UserError: naming file, line and cure, for every way in which a file can be wrong.
+        """
+        raise UserError(
+            f"the family '{self.family}' has no file form",
+            where=str(path),
+            cure="Leave train_file and test_file out: its problems are generated.",
+        )
+
+    # --- judging --------------------------------------------------------------------------------
+
+    @abstractmethod
+    def verify(self, problem: Problem, answer: Answer | None) -> Verdict:
+        """The family's only verifier. ``None`` (nothing could be parsed) is wrong."""
+
+    # --- grid form ------------------------------------------------------------------------------
+
+    @abstractmethod
+    def encode(self, problems: Sequence[Problem]) -> tuple[Int[Tensor, "b l"], Int[Tensor, "b l"]]:
+        """Token ids and labels; positions without a label hold :data:`benchmarks.symmetries.IGNORE`."""
+
+    @abstractmethod
+    def restore(self, input_ids: Int[Tensor, "l"], labels: Int[Tensor, "l"]) -> tuple[str, str]:
+        """The question and answer of one row of :meth:`encode`, its inverse (also after a symmetry)."""
+
+    @abstractmethod
+    def decode(self, problem: Problem, tokens: Int[Tensor, "l"]) -> Answer:
+        """The answer that a row of predicted tokens spells; a token that is no symbol becomes ``?``."""
+
+    @abstractmethod
+    def sample_symmetries(self, batch: int, generator: torch.Generator) -> Symmetries:
+        """Random symmetries of the family, one per row; all of its symmetries can be drawn."""
+
+    # --- text form ------------------------------------------------------------------------------
+
+    @abstractmethod
+    def question_text(self, problem: Problem) -> str:
+        """The question as a language model reads it."""
+
+    @abstractmethod
+    def answer_text(self, problem: Problem) -> str:
+        """The labelled answer as a language model writes it."""
+
+    @abstractmethod
+    def parse_answer(self, problem: Problem, text: str) -> Answer | None:
+        """The answer that a language model wrote, or ``None`` where it is not one."""
+
+    # --- for people -----------------------------------------------------------------------------
+
+    @abstractmethod
+    def render(self, problem: Problem, answer: Answer | None = None) -> str:
+        """The question, or the question with an answer filled in, as lines of monospaced text."""
+
+
+FAMILIES = {
+    "sudoku": "benchmarks.puzzles.sudoku:Sudoku",
+    "maze": "benchmarks.puzzles.maze:Maze",
+    "arithmetic": "benchmarks.verifiable.arithmetic:Arithmetic",
+}
+
+
+def family_class(family: str) -> type[Task]:
+    """The class that implements a family.
+
+    Raises:
+        UserError: if there is no such family.
+    """
+    if family not in FAMILIES:
+        raise UserError(f"unknown task family '{family}'.", cure=did_you_mean(family, FAMILIES))
+    module, name = FAMILIES[family].split(":")
+    return getattr(import_module(module), name)
+
+
+def load_task(family: str, **options: Any) -> Task:
+    """Build a task: ``load_task("sudoku", size=6, givens="minimal")``.
+
+    Raises:
+        UserError: if the family, an option or an option's value is unknown.
+    """
+    cls = family_class(family)
+    known = {f.name for f in fields(cls)}  # type: ignore[arg-type]  # every Task is a dataclass
+    for key in options:
+        if key not in known:
+            raise UserError(f"the family '{family}' has no option '{key}'.", cure=did_you_mean(key, known))
+    return cls(**options)
