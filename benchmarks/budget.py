@@ -93,32 +93,32 @@ class BudgetCallback(TrainerCallback):
 
     Args:
         meter: what the trainer spends.
-        milestones: shares of the budget, each in (0, 1), at which ``at_milestone(trainer's model)`` runs, off the clock.
-        on_progress: called after every step with the meter, for progress bars.
+        milestones: shares of the budget, each in (0, 1), at which ``at_milestone(model, spent)`` runs, off the clock.
+        on_progress: called after every step with what is spent so far, for progress bars.
     """
 
     def __init__(
         self,
         meter: Meter,
         milestones: Sequence[float] = (),
-        at_milestone: Callable[[Any], None] | None = None,
-        on_progress: Callable[[Meter], None] | None = None,
+        at_milestone: Callable[[Any, Cost], None] | None = None,
+        on_progress: Callable[[Cost], None] | None = None,
     ) -> None:
         self.meter = meter
         self._left = sorted(milestones)
         self._at_milestone = at_milestone
         self._on_progress = on_progress
 
-    def on_step_end(self, args, state, control, model=None, **_):  # noqa: ANN001
+    def on_step_end(self, args, state, control, model=None, **_):
         self.meter.add(Cost(steps=1))
         progress = self.meter.progress
         passed = [share for share in self._left if share <= progress]
         self._left = self._left[len(passed) :]
         if passed and progress < 1 and self._at_milestone is not None:
             with self.meter.paused():
-                self._at_milestone(model)
+                self._at_milestone(model, self.meter.spent)
         if self._on_progress is not None:
-            self._on_progress(self.meter)
+            self._on_progress(self.meter.spent)
         if progress >= 1:
             control.should_training_stop = True
         return control
@@ -171,6 +171,4 @@ def decay(schedule: str, progress: float) -> float:
         return 1.0 - progress
     if schedule == "cosine":
         return 0.5 * (1.0 + math.cos(math.pi * progress))
-    raise UserError(
-        f"unknown learning-rate schedule '{schedule}'.", cure=f"Choose one of: {', '.join(SCHEDULES)}."
-    )
+    raise UserError(f"unknown learning-rate schedule '{schedule}'.", cure=f"Choose one of: {', '.join(SCHEDULES)}.")

@@ -28,5 +28,5 @@ class UserError(Exception):
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """A cure for a misspelt name: the nearest right one, or the whole list where none is near."""
     names = sorted(known)
-    near = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(word, names, n=1, cutoff=0.4)
     return f"Did you mean '{near[0]}'?" if near else f"Choose one of: {', '.join(names)}."

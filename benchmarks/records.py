@@ -90,9 +90,13 @@ class RunRecord:
                 )
             return cls(**raw)
         except FileNotFoundError:
-            raise UserError("no finished run here.", where=str(folder), cure="Give a folder with record.json.") from None
+            raise UserError(
+                "no finished run here.", where=str(folder), cure="Give a folder with record.json."
+            ) from None
         except (json.JSONDecodeError, TypeError) as error:
-            raise UserError(f"not a readable record ({error}).", where=str(path), cure="Delete it and run again.") from None
+            raise UserError(
+                f"not a readable record ({error}).", where=str(path), cure="Delete it and run again."
+            ) from None
 
 
 def write_atomically(path: Path, text: str) -> None:

@@ -53,9 +53,7 @@ def build_splits(
         UserError: if only one file is given, a file is wrong, or the splits share an orbit.
     """
     if (train_file is None) != (test_file is None):
-        raise UserError(
-            "only one of train_file and test_file is given", where=task.name, cure="Give both, or neither."
-        )
+        raise UserError("only one of train_file and test_file is given", where=task.name, cure="Give both, or neither.")
     if train_file is not None and test_file is not None:
         train = task.read(train_file, limit=train_size, seed=seed)
         test = task.read(test_file, limit=test_size, seed=seed)

@@ -1,0 +1,43 @@
+"""Programmatic teachers: one file per task family, each with ``trace`` (write the thinking) and ``check`` (replay it)."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from types import ModuleType
+
+from benchmarks.errors import UserError
+from benchmarks.problem import Problem
+from benchmarks.task import Task
+
+TEACHERS = {
+    "arithmetic": "cot_distill.traces.arithmetic",
+    "maze": "cot_distill.traces.maze",
+    "sudoku": "cot_distill.traces.sudoku",
+}
+
+
+def _teacher(task: Task) -> ModuleType:
+    if task.family not in TEACHERS:
+        raise UserError(
+            f"the family '{task.family}' has no programmatic teacher.",
+            cure=f"The methods cot and grpo run on: {', '.join(TEACHERS)}.",
+        )
+    return import_module(TEACHERS[task.family])
+
+
+def write_trace(task: Task, problem: Problem) -> str:
+    """A chain of thought that leads to the labelled answer, in characters of the task's alphabet.
+
+    Raises:
+        UserError: if the family has no teacher.
+    """
+    return _teacher(task).trace(task, problem)
+
+
+def check_trace(task: Task, problem: Problem, trace: str) -> None:
+    """Parse a trace again and justify every step.
+
+    Raises:
+        ValueError: saying which step does not follow.
+    """
+    _teacher(task).check(task, problem, trace)

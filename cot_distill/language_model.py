@@ -1,0 +1,132 @@
+"""The causal language model and its tokenizer: a small one from scratch, or any by path or hub name.
+
+From scratch it has the shape of Qwen3 or Llama and one token per character of the task, so that nothing needs to be
+downloaded. A pretrained model keeps its own tokenizer and, where it has one, its chat template.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import Regex, Tokenizer, decoders
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Split
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
+    set_seed,
+)
+
+from benchmarks.errors import UserError
+from benchmarks.problem import Problem
+from benchmarks.task import Task
+from benchmarks.text_form import END_THINK, THINK, Style, prompt_text
+from cot_distill.options import ModelOptions
+
+PAD, EOS, UNKNOWN = "<pad>", "<eos>", "<unk>"
+
+
+def character_tokenizer(alphabet: str) -> PreTrainedTokenizerFast:
+    """One token per character of the task, and one each for the two think marks."""
+    words = [PAD, EOS, UNKNOWN, THINK, END_THINK, *sorted(set(alphabet))]
+    tokenizer = Tokenizer(WordLevel({word: index for index, word in enumerate(words)}, unk_token=UNKNOWN))
+    tokenizer.pre_tokenizer = Split(Regex(f"{EOS}|{THINK}|{END_THINK}|."), behavior="isolated")  # type: ignore[assignment]
+    tokenizer.decoder = decoders.Fuse()  # type: ignore[assignment]
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token=PAD,
+        eos_token=EOS,
+        unk_token=UNKNOWN,
+        padding_side="left",
+        clean_up_tokenization_spaces=False,
+    )
+
+
+def load_tokenizer(options: ModelOptions, task: Task) -> PreTrainedTokenizerBase:
+    """The pretrained model's tokenizer, or one token per character of the task."""
+    if options.path is None:
+        return character_tokenizer(task.alphabet)
+    return _load(AutoTokenizer, options.path, padding_side="left")
+
+
+def load_language_model(
+    options: ModelOptions, task: Task, seed: int
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """The model in float32 with its tokenizer (padding on the left, for generation).
+
+    Raises:
+        UserError: if ``options.path`` cannot be loaded.
+    """
+    if options.path is not None:
+        return load_pretrained(options.path)
+    tokenizer = load_tokenizer(options, task)
+    config = model_config(options, len(tokenizer))
+    config.pad_token_id, config.eos_token_id, config.bos_token_id = (
+        tokenizer.pad_token_id,
+        tokenizer.eos_token_id,
+        None,
+    )
+    set_seed(seed)
+    return AutoModelForCausalLM.from_config(config, dtype=torch.float32), tokenizer
+
+
+def model_config(options: ModelOptions, vocabulary_size: int) -> Any:
+    """The transformers configuration of the model from scratch, or of the pretrained one."""
+    if options.path is not None:
+        return _load(AutoConfig, options.path)
+    return AutoConfig.for_model(
+        options.architecture,
+        vocab_size=vocabulary_size,
+        hidden_size=options.width,
+        num_hidden_layers=options.layers,
+        num_attention_heads=options.heads,
+        num_key_value_heads=options.key_value_heads,
+        head_dim=options.width // options.heads,
+        intermediate_size=options.inner,
+        max_position_embeddings=options.context,
+        tie_word_embeddings=False,
+    )
+
+
+def load_pretrained(path: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """A saved or hub model with its tokenizer.
+
+    Raises:
+        UserError: if it cannot be loaded.
+    """
+    tokenizer: PreTrainedTokenizerBase = _load(AutoTokenizer, path, padding_side="left")
+    model = _load(AutoModelForCausalLM, path, dtype=torch.float32)
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return model, tokenizer
+
+
+def _load(cls: Any, path: str, **options: Any) -> Any:
+    try:
+        return cls.from_pretrained(path, **options)
+    except (OSError, ValueError) as error:
+        first_line = str(error).splitlines()[0]
+        kind = "folder" if Path(path).exists() or path.startswith((".", "/")) else "hub name"
+        raise UserError(
+            f"no causal language model could be loaded ({first_line})",
+            where=f"model.path={path}",
+            cure=f"Check the {kind}; without a network, give a folder that save_pretrained wrote.",
+        ) from None
+
+
+def render_prompt(tokenizer: PreTrainedTokenizerBase, task: Task, problem: Problem, style: Style) -> str:
+    """The prompt as text; a chat template, where the tokenizer has one, goes around the question."""
+    if not tokenizer.chat_template:
+        return prompt_text(task, problem, style)
+    question = f"Solve this {task.family} problem.\n{task.question_text(problem)}"
+    chat = tokenizer.apply_chat_template(
+        [{"role": "user", "content": question}], tokenize=False, add_generation_prompt=True
+    )
+    opening = prompt_text(task, problem, style).removeprefix(task.question_text(problem))
+    return str(chat).removesuffix(THINK).removesuffix(THINK + "\n") + opening

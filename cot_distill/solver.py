@@ -1,0 +1,85 @@
+"""A causal language model answers problems: greedy generation, its thinking kept, every token priced."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from benchmarks.compute import CausalLMShape
+from benchmarks.evaluation import Solution, Step
+from benchmarks.problem import Problem
+from benchmarks.task import Task
+from benchmarks.text_form import END_THINK, Style, read_completion
+from cot_distill.language_model import render_prompt
+
+
+class CausalLMSolver:
+    """Implements :class:`benchmarks.evaluation.Solver`.
+
+    Args:
+        max_new_tokens: a completion that does not end within it is judged as far as it got.
+
+    An answer's price is that of its own prompt and its own tokens against a key-value cache; the padding that a
+    batch adds is not charged.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        task: Task,
+        style: Style,
+        max_new_tokens: int,
+    ) -> None:
+        self.model, self.tokenizer, self.task, self.style = model, tokenizer, task, style
+        self.max_new_tokens = max_new_tokens
+        self.shape = CausalLMShape.of(model.config)
+
+    @torch.no_grad()
+    def solve(self, problems: Sequence[Problem]) -> list[Solution]:
+        prompts = [render_prompt(self.tokenizer, self.task, problem, self.style) for problem in problems]
+        inputs = self.tokenizer(prompts, return_tensors="pt", padding=True, add_special_tokens=False)
+        inputs = inputs.to(self.model.device)
+        was_training = self.model.training
+        self.model.eval()
+        output = self.model.generate(
+            input_ids=inputs["input_ids"],
+            attention_mask=inputs["attention_mask"],
+            max_new_tokens=self.max_new_tokens,
+            do_sample=False,
+            pad_token_id=self.tokenizer.pad_token_id,
+            eos_token_id=self.tokenizer.eos_token_id,
+        )
+        self.model.train(was_training)
+        new_tokens = output[:, inputs["input_ids"].shape[1] :]
+        prompt_lengths = inputs["attention_mask"].sum(1).tolist()
+        return [
+            self._solution(problem, prompt, new)
+            for problem, prompt, new in zip(problems, prompt_lengths, new_tokens, strict=True)
+        ]
+
+    def _solution(self, problem: Problem, prompt_length: int, new: torch.Tensor) -> Solution:
+        ends = (new == self.tokenizer.eos_token_id).nonzero()
+        length = int(ends[0]) + 1 if len(ends) else len(new)
+        text = self.tokenizer.decode(new[:length], skip_special_tokens=True)
+        answer = read_completion(self.task, problem, text, self.style)
+        return Solution(
+            answer=answer,
+            flops=self.shape.generation(1, prompt_length, length),
+            seconds=0.0,  # the evaluation divides a batch's time
+            steps=length,
+            tokens=length,
+            text=text,
+            trajectory=(*_pieces(text), Step("answer", text.rpartition(END_THINK)[2], answer)),
+        )
+
+
+def _pieces(text: str) -> list[Step]:
+    """A trace cut at its separators, to be shown one by one."""
+    trace, end, _ = text.partition(END_THINK)
+    if not end:
+        return []
+    return [Step(f"thought {i}", piece) for i, piece in enumerate(re.findall(r"[^;| ]+[;| ]?", trace), start=1)]

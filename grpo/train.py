@@ -1,0 +1,227 @@
+"""Group-relative policy optimisation with TRL, from a distilled start checkpoint or from a given model.
+
+The advantage of a completion is its reward minus the mean of its group (DeepSeekMath, arXiv 2402.03300, equation 3,
+there also divided by the group's standard deviation); the reward is the task's verifier. The start checkpoint is
+trained inside the run's own budget, so that the budget counts everything that led to the result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from trl import GRPOConfig, GRPOTrainer
+
+from benchmarks.budget import Budget, BudgetCallback, BudgetedTrainerMixin, Meter
+from benchmarks.compute import CausalLMShape, Cost
+from benchmarks.problem import Problem
+from benchmarks.rewards import verifier_reward
+from benchmarks.splits import to_dataset
+from benchmarks.task import Task
+from benchmarks.trainer_options import checked_options
+from cot_distill.language_model import load_language_model, load_pretrained, render_prompt
+from cot_distill.options import ModelOptions
+from cot_distill.solver import CausalLMSolver
+from cot_distill.train import (
+    TrainedLanguageModel,
+    common_arguments,
+    lora,
+    quiet,
+    room_for,
+    trained_model,
+)
+from cot_distill.train import train as distill
+from grpo.options import GRPOOptions
+
+
+@dataclass
+class TrainedPolicy(TrainedLanguageModel):
+    """A policy, what it cost in all, and what its groups taught.
+
+    Attributes:
+        start_cost: the start checkpoint's part of the cost.
+        history: per logged step what TRL reports (reward, zero-variance share, entropy, lengths).
+    """
+
+    start_cost: Cost = field(default_factory=Cost)
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+class PricedGRPOTrainer(BudgetedTrainerMixin, GRPOTrainer):
+    """TRL's GRPO trainer under a budget that also pays for generation and for the reference model."""
+
+    def price(self, inputs: Any) -> Cost:
+        """Everything is priced where it is computed: generation in :meth:`charge_generation`, updates in the loss."""
+        return Cost()
+
+    def compute_loss(
+        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> torch.Tensor:
+        batch, prompt = inputs["prompt_ids"].shape
+        length = prompt + inputs["completion_ids"].shape[1]
+        flops = self.shape.training_step(batch, length)
+        if self.beta != 0.0:
+            flops += self.shape.forward(batch, length)  # log-probabilities under the reference model
+        if "old_per_token_logps" in inputs:
+            flops += self.shape.forward(batch, length) / self.num_iterations
+        self.meter.add(Cost(flops=flops, tokens=batch * length))
+        return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+
+    @property
+    def shape(self) -> CausalLMShape:
+        return CausalLMShape.of(self.model.config)
+
+    def charge_generation(self, prompt: int, completions: Sequence[Sequence[int]]) -> None:
+        """A batch is generated until its longest completion ends, and all of that is computed."""
+        longest = max(len(ids) for ids in completions)
+        flops = self.shape.generation(len(completions), prompt, longest)
+        self.meter.add(Cost(flops=flops, examples=len(completions), tokens=len(completions) * (prompt + longest)))
+
+
+def train(
+    task: Task,
+    problems: Sequence[Problem],
+    options: GRPOOptions,
+    model_options: ModelOptions,
+    budget: Budget,
+    seed: int,
+    output_dir: Path,
+    milestones: Sequence[float] = (),
+    at_milestone: Callable[[CausalLMSolver, Cost], None] | None = None,
+    on_progress: Callable[[Cost], None] | None = None,
+    at_start: Callable[[CausalLMSolver], None] | None = None,
+) -> TrainedPolicy:
+    """Train a policy until the budget, the start checkpoint's training included, is spent.
+
+    Args:
+        milestones: shares of the whole budget at which ``at_milestone`` gets, off the clock, a solver over the
+            weights so far and what they cost, the start checkpoint included.
+        on_progress: gets what is spent, after every step.
+        at_start: gets a solver over the start checkpoint.
+
+    Raises:
+        UserError: if the start checkpoint cannot be loaded or an option of TRL is unknown.
+    """
+    share = options.start_share if options.start == "distill" else 0.0
+    start = _start_checkpoint(
+        task,
+        problems,
+        options,
+        model_options,
+        budget.share(share) if share else budget,
+        seed,
+        output_dir,
+        [m / share for m in milestones if m < share],
+        at_milestone,
+        on_progress,
+    )
+    start_cost = start.meter.spent
+    longest = options.max_new_tokens or start.max_new_tokens
+
+    def solver(model: PreTrainedModel) -> CausalLMSolver:
+        return CausalLMSolver(model, start.tokenizer, task, "cot", longest)
+
+    if at_start is not None:
+        at_start(solver(start.model))
+
+    def milestone(model: PreTrainedModel, spent: Cost) -> None:
+        if at_milestone is not None:
+            at_milestone(solver(model), start_cost + spent)
+
+    def progress(spent: Cost) -> None:
+        if on_progress is not None:
+            on_progress(start_cost + spent)
+
+    rows = _prompt_rows(task, problems, start.tokenizer)
+    prompt_length = max(map(len, start.tokenizer(list(rows["prompt"]), add_special_tokens=False)["input_ids"]))
+    correct = verifier_reward(task, "cot")
+
+    def verified(completion_ids: list[list[int]], **columns: Any) -> list[float]:
+        trainer.charge_generation(prompt_length, completion_ids)
+        return correct(**columns)
+
+    meter = Meter(budget.share(1 - share))
+    trainer = PricedGRPOTrainer(
+        model=start.model,
+        reward_funcs=[verified],
+        args=GRPOConfig(**_grpo_arguments(options, output_dir, seed, longest)),
+        train_dataset=rows,
+        processing_class=start.tokenizer,
+        callbacks=[
+            BudgetCallback(meter, [(m - share) / (1 - share) for m in milestones if m > share], milestone, progress)
+        ],
+        peft_config=lora(model_options),
+    )
+    trainer.meter, trainer.schedule = meter, options.schedule
+    quiet(trainer)
+    trainer.train()
+    history = [entry for entry in trainer.state.log_history if "reward" in entry]
+    return TrainedPolicy(
+        model=trained_model(trainer),
+        tokenizer=start.tokenizer,
+        meter=Meter(budget, start_cost + meter.spent),
+        losses=[*start.losses, *({"step": e["step"], "loss": e["loss"]} for e in history if "loss" in e)],
+        max_new_tokens=longest,
+        warnings=start.warnings,
+        start_cost=start_cost,
+        history=history,
+    )
+
+
+def _start_checkpoint(
+    task: Task,
+    problems: Sequence[Problem],
+    options: GRPOOptions,
+    model_options: ModelOptions,
+    budget: Budget,
+    seed: int,
+    output_dir: Path,
+    milestones: Sequence[float],
+    at_milestone: Callable[[CausalLMSolver, Cost], None] | None,
+    on_progress: Callable[[Cost], None] | None,
+) -> TrainedLanguageModel:
+    if options.start == "distill":
+        return distill(
+            task,
+            problems,
+            options.distillation,
+            model_options,
+            "cot",
+            budget,
+            seed,
+            output_dir / "start",
+            milestones,
+            at_milestone,
+            on_progress,
+        )
+    if options.start == "model":
+        model, tokenizer = load_language_model(model_options, task, seed)
+    else:
+        model, tokenizer = load_pretrained(options.start)
+    return TrainedLanguageModel(model, tokenizer, Meter(budget), [], room_for(task, problems, tokenizer, "cot"))
+
+
+def _grpo_arguments(options: GRPOOptions, output_dir: Path, seed: int, longest: int) -> dict[str, Any]:
+    return {
+        **common_arguments(options, output_dir, seed),
+        "num_generations": options.num_generations,
+        "beta": options.beta,
+        "epsilon": options.epsilon,
+        "epsilon_high": options.epsilon_high,
+        "loss_type": options.loss_type,
+        "scale_rewards": options.scale_rewards,
+        "temperature": options.temperature,
+        "max_completion_length": longest,
+        "logging_steps": 1,
+        **checked_options(options.trainer, GRPOConfig, "method.grpo.trainer"),
+    }
+
+
+def _prompt_rows(task: Task, problems: Sequence[Problem], tokenizer: PreTrainedTokenizerBase) -> Dataset:
+    rows = to_dataset(task, problems).select_columns(["id", "question", "answer"])
+    return rows.add_column("prompt", [render_prompt(tokenizer, task, p, "cot") for p in problems])

@@ -1,0 +1,168 @@
+"""The command line. Every command imports what it needs when it runs, so that ``--help`` answers at once."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    help="On the same problems, labels and compute: does thinking longer in tokens or in latent recursion win?",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+tasks_app = typer.Typer(help="The problems: families, sizes, examples.", no_args_is_help=True)
+app.add_typer(tasks_app, name="tasks")
+
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(
+        help="key=value: task=[sudoku-4x4,maze-8x8] method=[trm,cot] budget.limit=1e12 method.trm.n=4 experiment=cpu",
+        show_default=False,
+    ),
+]
+Out = Annotated[Path | None, typer.Option(help="Folder of the results; runs/<name> if not given.")]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Move runs of another configuration aside and start anew.")]
+Model = Annotated[
+    str | None, typer.Option("--model", help="Folder or hub name of a pretrained language model.", show_default=False)
+]
+
+
+@app.command()
+def compare(overrides: Overrides = None, out: Out = None, fresh: Fresh = False, model: Model = None) -> None:
+    """Train every method on every task under one budget, and write the report."""
+    from reasoning_kit.compare import compare as run_comparison
+
+    report = run_comparison(_with_model(overrides, model), out, fresh, _console())
+    _console().print(f"\nReport: [bold]{report.absolute()}[/bold]")
+
+
+@app.command()
+def train(overrides: Overrides = None, out: Out = None, fresh: Fresh = False, model: Model = None) -> None:
+    """Train one method on one task: train task=sudoku-4x4 method=trm."""
+    from reasoning_kit.compare import train_one
+
+    folder = train_one(_with_model(overrides, model), out, fresh, _console())
+    _console().print(f"\nTrained: [bold]{folder.absolute()}[/bold]   (reasoning-kit eval or solve takes this folder)")
+
+
+@app.command("eval")
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
+    overrides: Annotated[list[str] | None, typer.Argument(help="Options of the task: test_size=1000 seed=7")] = None,
+) -> None:
+    """Answer the test problems of a finished run again, or others: other seed, size or file."""
+    from reasoning_kit.inspect_run import evaluate_run
+
+    evaluate_run(run, overrides or [], _console())
+
+
+@app.command()
+def solve(
+    run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
+    puzzle: Annotated[str | None, typer.Argument(help="The puzzle, or - for standard input.")] = None,
+    file: Annotated[Path | None, typer.Option(help="File that holds the puzzle.")] = None,
+) -> None:
+    """Let a trained model answer one typed puzzle, and show its thinking step by step."""
+    from reasoning_kit.inspect_run import solve_puzzle
+
+    solve_puzzle(run, puzzle, file, _console())
+
+
+@app.command()
+def estimate(overrides: Overrides = None, model: Model = None, probe: bool = True) -> None:
+    """Parameters, FLOPs, memory and time of a comparison, before anything runs."""
+    from reasoning_kit.estimate import estimate as run_estimate
+
+    run_estimate(_with_model(overrides, model), probe, _console())
+
+
+@app.command()
+def report(folder: Annotated[Path, typer.Argument(help="Folder of a comparison.")]) -> None:
+    """Write the table and report.html of a comparison from its records."""
+    from reasoning_kit.comparison import load_comparison
+    from reasoning_kit.report import comparison_table, write_report, write_summary
+
+    comparison = load_comparison(folder)
+    console = _console()
+    console.print(comparison_table(comparison, console.width))
+    write_summary(comparison)
+    console.print(f"\nReport: [bold]{write_report(folder).absolute()}[/bold]")
+
+
+@app.command()
+def doctor() -> None:
+    """What this machine can run, and what is missing."""
+    from reasoning_kit.doctor import examine
+
+    raise typer.Exit(examine(_console()))
+
+
+@tasks_app.command("ls")
+def tasks_ls() -> None:
+    """The tasks that can be named with task=."""
+    from reasoning_kit.show_tasks import list_tasks
+
+    list_tasks(_console())
+
+
+@tasks_app.command("show")
+def tasks_show(
+    name: Annotated[str, typer.Argument(help="A task of `tasks ls`.")],
+    overrides: Overrides = None,
+    count: Annotated[int, typer.Option(help="Examples to show.")] = 1,
+) -> None:
+    """Examples of a task: the puzzle, its answer, and a programmatic trace."""
+    from reasoning_kit.show_tasks import show_task
+
+    show_task(name, overrides or [], count, _console())
+
+
+def _console() -> Any:
+    from rich.console import Console
+
+    return Console()
+
+
+def _with_model(overrides: list[str] | None, model: str | None) -> list[str]:
+    chosen = list(overrides or [])
+    return chosen if model is None else [*chosen, f"model.path={model}"]
+
+
+def main() -> None:
+    """Entry point: a user's mistake is one message and exit code 2, no traceback."""
+    try:
+        app(standalone_mode=False)
+    except SystemExit:
+        raise
+    except KeyboardInterrupt:
+        sys.exit("\nStopped. What is finished is kept; the same command goes on from there.")
+    except BaseException as error:
+        sys.exit(_exit_code(error))
+
+
+def _exit_code(error: BaseException) -> int:
+    import click
+
+    if isinstance(error, click.exceptions.Exit):
+        return error.exit_code
+    if isinstance(error, click.ClickException):
+        error.show()
+        return 2
+    from benchmarks.errors import UserError
+
+    if isinstance(error, UserError):
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    from reasoning_kit.compare import RunsFailed
+
+    if isinstance(error, RunsFailed):
+        print(f"error: {error}", file=sys.stderr)
+        if error.report:
+            print(f"The report holds the runs that finished: {error.report}", file=sys.stderr)
+        return 2 if error.user_error else 1
+    raise error

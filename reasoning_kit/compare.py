@@ -1,0 +1,113 @@
+"""The head-to-head: every method on every task with every seed, then the table and the report."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from benchmarks.errors import UserError
+from reasoning_kit.config import ExperimentConfig, load_config
+from reasoning_kit.environment import free_cores
+from reasoning_kit.launch import Job, launch
+
+
+def compare(overrides: Sequence[str], out: Path | None, fresh: bool, console: Console) -> Path:
+    """Run a comparison and write its report; finished runs in ``out`` are kept.
+
+    Returns:
+        the path of ``report.html``.
+
+    Raises:
+        UserError: for every mistake in the configuration or the data, before anything is trained where possible.
+        RunsFailed: if some runs crashed; the report holds the others.
+    """
+    from reasoning_kit.report import comparison_table, write_report, write_summary
+
+    config = load_config(overrides)
+    folder = out or Path(config.out or f"runs/{config.name}")
+    check_data(config, console)
+    jobs = config.jobs or parallel_runs(config)
+    console.print(
+        f"[bold]{config.name}[/bold]: {len(config.tasks)} task(s), {len(config.methods)} method(s), {config.seeds} "
+        f"seed(s), {config.budget.limit:g} {config.budget.unit} of training each, {jobs} run(s) at a time. "
+        f"Results in {folder}"
+    )
+    done = launch(config.runs(), folder, jobs, config.threads, fresh, console)
+    failed = [job for job in done if job.phase == "failed"]
+    if len(failed) == len(done):
+        raise RunsFailed(failed, None)
+    from reasoning_kit.comparison import load_comparison
+
+    comparison = load_comparison(folder)
+    report = write_report(folder)
+    write_summary(comparison)
+    console.print(comparison_table(comparison, console.width))
+    if failed:
+        raise RunsFailed(failed, report)
+    return report
+
+
+class RunsFailed(Exception):
+    """Some runs ended without a record.
+
+    Attributes:
+        user_error: every one of them failed by something that the user can mend.
+    """
+
+    def __init__(self, jobs: Sequence[Job], report: Path | None) -> None:
+        self.report = report
+        self.user_error = all(job.user_error for job in jobs)
+        lines = {f"{job.name}: {job.failure}": None for job in jobs}
+        super().__init__("\n".join(lines))
+
+
+def check_data(config: ExperimentConfig, console: Console) -> None:
+    """Read or generate every task's problems once, so that a broken file is told before anything is trained.
+
+    Raises:
+        UserError: as :func:`benchmarks.splits.build_splits`.
+    """
+    from benchmarks.splits import build_splits
+
+    for name, options in config.tasks.items():
+        with console.status(f"checking the problems of {name}"):
+            files = [config.data_file(file) for file in (options.train_file, options.test_file)]
+            splits = build_splits(options.load(), options.train_size, options.test_size, options.seed, *files)
+        if len(splits.train) < options.train_size or len(splits.test) < options.test_size:
+            console.print(f"{name}: the files hold {len(splits.train)} training and {len(splits.test)} test problems.")
+
+
+def parallel_runs(config: ExperimentConfig) -> int:
+    """As many as free cores allow; one where there is a GPU, which the runs would share."""
+    import torch
+
+    if torch.cuda.is_available():
+        return 1
+    return max(1, min(free_cores() // config.threads, len(config.runs())))
+
+
+def train_one(overrides: Sequence[str], out: Path | None, fresh: bool, console: Console) -> Path:
+    """Train one method on one task; the folder of the run.
+
+    Raises:
+        UserError: if the configuration names more than one of either.
+        RunsFailed: if it crashed.
+    """
+    config = load_config(overrides)
+    runs = config.runs()
+    if len(config.tasks) != 1 or len(config.methods) != 1:
+        raise UserError(
+            f"{len(config.tasks)} task(s) and {len(config.methods)} method(s) are named.",
+            where="train",
+            cure="Name one of each: reasoning-kit train task=sudoku-4x4 method=trm",
+        )
+    folder = out or Path(config.out or f"runs/{config.name}")
+    check_data(config, console)
+    jobs = launch(runs, folder, config.jobs or parallel_runs(config), config.threads, fresh, console)
+    failed = [job for job in jobs if job.phase == "failed"]
+    if failed:
+        raise RunsFailed(failed, None)
+    return folder / os.path.commonpath([str(run.folder) for run in runs])

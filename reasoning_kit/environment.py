@@ -1,0 +1,109 @@
+"""Where a run happens: versions, git revision, hardware, cores that are free, memory and energy used."""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+PACKAGES = (
+    "reasoning_kit", "torch", "transformers", "trl", "peft", "accelerate", "datasets", "hydra-core", "numpy",
+)  # fmt: skip
+
+
+def versions() -> dict[str, str]:
+    """Of Python and the packages that a result depends on; a missing one is named so."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "missing"
+    return found
+
+
+def git_revision() -> dict[str, Any]:
+    """Commit of the checkout that the code runs from and whether it was changed; empty for an installed package."""
+    folder = Path(__file__).parent.parent
+    if not (folder / ".git").exists():
+        return {}
+
+    def git(*words: str) -> str:
+        done = subprocess.run(("git", *words), cwd=folder, capture_output=True, text=True, check=False)
+        return done.stdout.strip()
+
+    return {"commit": git("rev-parse", "HEAD"), "changed": bool(git("status", "--porcelain", "--untracked-files=no"))}
+
+
+def hardware() -> dict[str, Any]:
+    """Processor, cores, memory and accelerators."""
+    import psutil
+    import torch
+
+    return {
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "memory_bytes": psutil.virtual_memory().total,
+        "accelerators": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
+        "threads": torch.get_num_threads(),
+    }
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def free_cores() -> int:
+    """Cores that this process may use, less those that others keep busy right now; at least 1."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    busy = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    total = os.cpu_count() or allowed
+    return max(1, min(allowed, round(total - busy)))
+
+
+def peak_memory_bytes() -> int:
+    """Largest resident size of this process so far, or of the GPU's allocations where they are larger."""
+    import torch
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    host = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    device = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0
+    return max(host, device)
+
+
+@contextmanager
+def measured_energy() -> Iterator[dict[str, float | None]]:
+    """Joules used by the GPUs inside the block under ``joules``; ``None`` where NVML does not answer."""
+    used: dict[str, float | None] = {"joules": None}
+    before = _gpu_millijoules()
+    yield used
+    after = _gpu_millijoules()
+    if before is not None and after is not None:
+        used["joules"] = (after - before) / 1000
+
+
+def _gpu_millijoules() -> float | None:
+    try:
+        import pynvml
+
+        pynvml.nvmlInit()
+        return float(
+            sum(
+                pynvml.nvmlDeviceGetTotalEnergyConsumption(pynvml.nvmlDeviceGetHandleByIndex(i))
+                for i in range(pynvml.nvmlDeviceGetCount())
+            )
+        )
+    except Exception:  # NVML raises its own errors where there is no driver, no GPU or no counter
+        return None

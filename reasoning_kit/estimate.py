@@ -1,0 +1,173 @@
+"""What a comparison will cost, before anything runs: parameters, FLOPs, memory and time of every method.
+
+FLOPs come from the price list; parameters from the model built on the meta device; time from a few real optimiser
+steps of each method on this machine (``--no-probe`` leaves them out).
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.budget import Budget
+from benchmarks.task import Task
+from reasoning_kit.config import ExperimentConfig, RunSpec, load_config
+
+PROBE_STEPS = 3
+ADAM_COPIES = 4  # weights, gradients and two moments, in float32
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One method on one task.
+
+    Attributes:
+        flops_per_step: of one optimiser step; for GRPO with its generation.
+        flops_per_answer: of one answer at full depth or full length.
+        steps: that the budget pays for; ``None`` where only time limits it.
+        state_bytes: weights, gradients and optimiser; activations come on top.
+        seconds: of training, from a probe.
+    """
+
+    task: str
+    method: str
+    parameters: int
+    flops_per_step: float
+    flops_per_answer: float
+    steps: float | None
+    state_bytes: int
+    seconds: float | None
+
+
+def estimate(overrides: Sequence[str], probe: bool, console: Console) -> list[Estimate]:
+    """Print and return the estimates of every method on every task.
+
+    Raises:
+        UserError: for every mistake in the configuration or the data.
+    """
+    config = load_config(overrides)
+    rows = []
+    for spec in config.runs():
+        if spec.seed == 0:
+            with console.status(f"{spec.task_name}: {spec.method}"):
+                rows.append(estimate_run(spec, probe))
+    console.print(_table(config, rows))
+    known = [row.seconds for row in rows if row.seconds is not None]
+    if known:
+        total = sum(known) * config.seeds
+        console.print(f"All {len(rows) * config.seeds} runs, one after another: about {_duration(total)} of training.")
+    return rows
+
+
+def estimate_run(spec: RunSpec, probe: bool) -> Estimate:
+    task = spec.task.load()
+    recursive = spec.method in ("trm", "direct")
+    parameters, per_step, per_answer, examples = (_recursive if recursive else _language_model)(spec, task)
+    per_unit = {"flops": per_step, "steps": 1.0, "examples": examples}.get(spec.budget.unit)
+    steps = None if per_unit is None else spec.budget.limit / per_unit
+    return Estimate(
+        task=spec.task_name,
+        method=spec.method,
+        parameters=parameters,
+        flops_per_step=per_step,
+        flops_per_answer=per_answer,
+        steps=steps,
+        state_bytes=ADAM_COPIES * 4 * parameters,
+        seconds=_probe(spec) if probe else None,
+    )
+
+
+def _recursive(spec: RunSpec, task: Task) -> tuple[int, float, float, float]:
+    import torch
+
+    from trm import pricing
+    from trm.modeling import TRMForPuzzles
+    from trm.trainer import build
+
+    options: Any = spec.options
+    config = build(task, options, spec.method)  # type: ignore[arg-type]  # direct or trm
+    with torch.device("meta"):
+        parameters = TRMForPuzzles(config).num_parameters()
+    steps = options.evaluation_steps or (config.supervision_steps if spec.method == "trm" else 1)
+    batch = options.batch_size
+    return parameters, batch * pricing.training_step(config), pricing.answer(config, steps), batch
+
+
+def _language_model(spec: RunSpec, task: Task) -> tuple[int, float, float, float]:
+    """For a few typical problems; programmatic traces give the lengths."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    from benchmarks.compute import CausalLMShape
+    from cot_distill.language_model import load_tokenizer, model_config
+    from cot_distill.train import tokenized
+
+    options: Any = spec.options
+    tokenizer = load_tokenizer(spec.model, task)
+    model_configuration = model_config(spec.model, len(tokenizer))
+    with torch.device("meta"):
+        parameters = AutoModelForCausalLM.from_config(model_configuration).num_parameters()
+    shape = CausalLMShape.of(model_configuration)
+    style = "answer_only" if spec.method == "answer_only" else "cot"
+    rows = list(tokenized(task, task.generate("train", 32, spec.task.seed), tokenizer, style))
+    length = max(len(row["input_ids"]) for row in rows)
+    prompt = max(row["labels"].count(-100) for row in rows)
+    batch = options.batch_size
+    per_step = shape.training_step(batch, length)
+    if spec.method == "grpo":
+        per_step += shape.generation(batch, prompt, length - prompt)
+    return parameters, per_step, shape.generation(1, prompt, length - prompt), batch
+
+
+def _probe(spec: RunSpec) -> float:
+    """Seconds of training that the budget will take, from :data:`PROBE_STEPS` real steps after a first one."""
+    from reasoning_kit.experiment import load_splits, train
+
+    if spec.budget.unit == "seconds":
+        return spec.budget.limit
+    task, splits = load_splits(replace(spec, task=replace(spec.task, test_size=1)))
+    moments: list[tuple[float, float]] = []
+
+    def watch(spent: Any) -> None:
+        moments.append((time.perf_counter(), getattr(spent, spec.budget.unit)))
+
+    steps = Budget("steps", PROBE_STEPS + 1)
+    options: Any = spec.options
+    if spec.method == "grpo" and options.start == "distill":
+        options = replace(options, start="model", max_new_tokens=options.max_new_tokens or 64)
+    short = replace(spec, budget=steps, options=options)
+    with tempfile.TemporaryDirectory() as folder:
+        train(short, task, splits.train, Path(folder), lambda *_: None, watch)
+    (begin, spent), (end, total) = moments[0], moments[-1]
+    return (end - begin) / (total - spent) * spec.budget.limit
+
+
+def _table(config: ExperimentConfig, rows: Sequence[Estimate]) -> Table:
+    table = Table(title=f"{config.name}: {config.budget.limit:g} {config.budget.unit} of training per run")
+    for heading in ("task", "method", "parameters", "FLOPs/step", "FLOPs/answer", "steps", "state", "training"):
+        table.add_column(heading, justify="left" if heading in ("task", "method") else "right")
+    for row in rows:
+        table.add_row(
+            row.task,
+            row.method,
+            f"{row.parameters:,}",
+            f"{row.flops_per_step:.2e}",
+            f"{row.flops_per_answer:.2e}",
+            "" if row.steps is None else f"{row.steps:,.0f}",
+            f"{row.state_bytes / 2**20:.1f} MiB",
+            "" if row.seconds is None else _duration(row.seconds),
+        )
+    return table
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

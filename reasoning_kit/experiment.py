@@ -1,0 +1,282 @@
+"""One run: train one method on one task with one seed, answer the test problems, write the record.
+
+Imports the trainers, so it takes seconds to load; the command line starts it in a process of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.compute import Cost
+from benchmarks.errors import UserError
+from benchmarks.evaluation import Evaluation, Prediction, Solver, evaluate
+from benchmarks.problem import Answer, Problem
+from benchmarks.records import RunRecord, save_predictions
+from benchmarks.splits import Splits, build_splits
+from benchmarks.statistics import accuracy_interval
+from benchmarks.task import Task
+from reasoning_kit.config import RunSpec, find_data_file, fingerprint
+from reasoning_kit.environment import git_revision, hardware, measured_energy, peak_memory_bytes, versions
+
+Progress = Callable[[str, float, dict[str, float]], None]  # phase, share done, numbers to show
+
+MODEL = "model"  # folder of the trained weights inside a run's folder
+
+
+@dataclass
+class Trained:
+    """What every method's training leaves, whatever its trainer."""
+
+    solver: Solver
+    save: Callable[[Path], None]
+    parameters: int
+    cost: Cost
+    losses: list[dict[str, float]]
+    notes: list[str] = field(default_factory=list)
+    diagnostics: dict[str, Any] = field(default_factory=dict)
+
+
+def load_splits(spec: RunSpec) -> tuple[Task, Splits]:
+    """The task of a run and its problems.
+
+    Raises:
+        UserError: if a file is missing or wrong, or the task cannot give so many problems.
+    """
+    task = spec.task.load()
+    train_file, test_file = (find_data_file(name, spec.data) for name in (spec.task.train_file, spec.task.test_file))
+    return task, build_splits(task, spec.task.train_size, spec.task.test_size, spec.task.seed, train_file, test_file)
+
+
+def run(spec: RunSpec, folder: Path, on_progress: Progress) -> RunRecord:
+    """Train, evaluate and write ``record.json``, ``predictions.parquet`` and the model into ``folder``.
+
+    The record is written last: a folder that has one is a finished run.
+
+    Raises:
+        UserError: for everything that the user can mend.
+    """
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    on_progress("problems", 0.0, {})
+    task, splits = load_splits(spec)
+    curve: list[dict[str, float]] = []
+    curve_problems = splits.test[: spec.evaluation.curve_problems]
+
+    def milestone(solver: Solver, spent: Cost) -> None:
+        if curve_problems:
+            accuracy = evaluate(solver, task, curve_problems, spec.evaluation.batch_size).accuracy
+            curve.append({**spent.to_dict(), "accuracy": accuracy, "problems": len(curve_problems)})
+
+    def progress(spent: Cost) -> None:
+        on_progress("training", getattr(spent, spec.budget.unit) / spec.budget.limit, spent.to_dict())
+
+    with measured_energy() as energy:
+        trained = train(spec, task, splits.train, folder, milestone, progress)
+    trained.save(folder / MODEL)
+    evaluation = evaluate(
+        trained.solver,
+        task,
+        splits.test,
+        spec.evaluation.batch_size,
+        lambda done: on_progress("evaluation", done / len(splits.test), {}),
+    )
+    metrics = summarise(evaluation)
+    curve.append({**trained.cost.to_dict(), "accuracy": metrics["accuracy"]["value"], "problems": len(splits.test)})
+    record = RunRecord(
+        task={"name": spec.task_name, "family": task.family, "measure": task.measure, "positions": task.positions},
+        method=spec.method,
+        seed=spec.seed,
+        config=asdict(spec),
+        fingerprint=fingerprint(spec),
+        data=describe_data(spec, splits),
+        budget=asdict(spec.budget),
+        parameters=trained.parameters,
+        training=trained.cost.to_dict(),
+        metrics=metrics,
+        curve=curve,
+        scaling=[asdict(point) for point in evaluation.scaling],
+        notes=trained.notes,
+        demo=demonstrate(task, evaluation),
+        diagnostics=trained.diagnostics,
+        versions=versions(),
+        hardware=hardware(),
+        git=git_revision(),
+        peak_memory_bytes=peak_memory_bytes(),
+        energy_joules=energy["joules"],
+        started=started,
+        loss=trained.losses,
+    )
+    save_predictions(folder, evaluation.predictions)
+    record.save(folder)
+    return record
+
+
+def train(
+    spec: RunSpec,
+    task: Task,
+    problems: list[Problem],
+    folder: Path,
+    milestone: Callable[[Any, Cost], None],
+    progress: Callable[[Cost], None],
+) -> Trained:
+    """Dispatch to the method's package; each imports its trainer only when it is needed."""
+    common: dict[str, Any] = {
+        "budget": spec.budget,
+        "seed": spec.seed,
+        "output_dir": folder / "trainer",
+        "milestones": spec.evaluation.milestones,
+        "at_milestone": milestone,
+        "on_progress": progress,
+    }
+    if spec.method in ("trm", "direct"):
+        return _train_recursive(spec, task, problems, common)
+    if spec.method in ("cot", "answer_only"):
+        return _train_distilled(spec, task, problems, common)
+    return _train_grpo(spec, task, problems, common)
+
+
+def _train_recursive(spec: RunSpec, task: Task, problems: list[Problem], common: dict[str, Any]) -> Trained:
+    from trm.trainer import train as train_recursive
+
+    options: Any = spec.options
+    result = train_recursive(task, problems, options, spec.method, **common)
+    solver = recursive_solver(spec, task, result.model)
+    return Trained(
+        solver, result.model.save_pretrained, result.model.num_parameters(), result.meter.spent, result.losses
+    )
+
+
+def recursive_solver(spec: RunSpec, task: Task, model: Any) -> Solver:
+    from trm.solver import TRMSolver
+
+    options: Any = spec.options
+    return TRMSolver(model, task, steps=options.evaluation_steps, halting=options.halting)
+
+
+def _train_distilled(spec: RunSpec, task: Task, problems: list[Problem], common: dict[str, Any]) -> Trained:
+    from cot_distill.train import train as train_distilled
+
+    options: Any = spec.options
+    result = train_distilled(task, problems, options, spec.model, spec.method, **common)
+    notes = [*_outside_knowledge(spec), *result.warnings]
+    if spec.method == "cot":
+        notes.append("Each label comes with a solver-written trace: supervision that TRM and answer-only do not get.")
+    return _trained_language_model(result, result.solver(task, spec.method), notes, {})
+
+
+def _train_grpo(spec: RunSpec, task: Task, problems: list[Problem], common: dict[str, Any]) -> Trained:
+    from grpo.train import train as train_policy
+
+    options: Any = spec.options
+    start: list[float] = []
+    result = train_policy(task, problems, options, spec.model, **common, at_start=lambda solver: start.append(
+        evaluate(solver, task, load_splits(spec)[1].test, spec.evaluation.batch_size).accuracy
+    ))  # fmt: skip
+    notes = [*_outside_knowledge(spec), *result.warnings]
+    if options.start == "distill":
+        share = getattr(result.start_cost, spec.budget.unit) / spec.budget.limit
+        notes.append(
+            f"Starts from a distilled checkpoint that took {share:.0%} of the budget and its solver-written traces; "
+            f"it solved {start[0]:.1%} before GRPO."
+        )
+    elif options.start != "model":
+        notes.append(f"Starts from {options.start}, whose own training is not counted.")
+    diagnostics = {
+        "start_accuracy": start[0],
+        "start_cost": result.start_cost.to_dict(),
+        "history": result.history,
+    }
+    return _trained_language_model(result, result.solver(task, "cot"), notes, diagnostics)
+
+
+def _trained_language_model(result: Any, solver: Solver, notes: list[str], diagnostics: dict[str, Any]) -> Trained:
+    def save(folder: Path) -> None:
+        result.model.generation_config.max_new_tokens = result.max_new_tokens
+        result.model.save_pretrained(folder)
+        result.tokenizer.save_pretrained(folder)
+
+    return Trained(solver, save, result.model.num_parameters(), result.meter.spent, result.losses, notes, diagnostics)
+
+
+def _outside_knowledge(spec: RunSpec) -> list[str]:
+    if spec.model.path is None:
+        return []
+    return [f"Starts from the pretrained model {spec.model.path}: knowledge from outside that is not in the budget."]
+
+
+def load_solver(spec: RunSpec, task: Task, folder: Path) -> Solver:
+    """The solver of a finished run, from its saved weights.
+
+    Raises:
+        UserError: if there are none.
+    """
+    weights = folder / MODEL
+    if not weights.is_dir():
+        raise UserError("no trained model here.", where=str(weights), cure="Give the folder of a finished run.")
+    if spec.method in ("trm", "direct"):
+        from trm.modeling import TRMForPuzzles
+
+        return recursive_solver(spec, task, TRMForPuzzles.from_pretrained(weights).eval())
+    from cot_distill.language_model import load_pretrained
+    from cot_distill.solver import CausalLMSolver
+
+    model, tokenizer = load_pretrained(str(weights))
+    style: Any = "answer_only" if spec.method == "answer_only" else "cot"
+    return CausalLMSolver(model, tokenizer, task, style, model.generation_config.max_new_tokens)
+
+
+def summarise(evaluation: Evaluation) -> dict[str, dict[str, Any]]:
+    """Accuracy with its interval, and the mean price of an answer."""
+    predictions = evaluation.predictions
+    orbits = [p.problem.orbit for p in predictions]
+    metrics: dict[str, dict[str, Any]] = {}
+    for name, field_name in (("accuracy", "correct"), ("exact", "exact"), ("valid", "valid")):
+        right = np.array([getattr(p.verdict, field_name) for p in predictions], dtype=float)
+        interval = accuracy_interval([right], orbits)
+        metrics[name] = interval.to_metric()
+    for name in ("flops", "seconds", "steps", "tokens"):
+        mean = float(np.mean([getattr(p.solution, name) for p in predictions]))
+        metrics[f"{name}_per_answer"] = {"value": mean}
+    return metrics
+
+
+def describe_data(spec: RunSpec, splits: Splits) -> dict[str, Any]:
+    return {
+        "fingerprint": splits.fingerprint,
+        "train": len(splits.train),
+        "test": len(splits.test),
+        "train_orbits": len({p.orbit for p in splits.train}),
+        "test_orbits": len({p.orbit for p in splits.test}),
+        "source": spec.task.train_file or "generated",
+    }
+
+
+def demonstrate(task: Task, evaluation: Evaluation) -> dict[str, Any]:
+    """The first test problem, as this method thinks it through; the same problem for every method."""
+    prediction = evaluation.predictions[0]
+    return describe_solution(task, prediction)
+
+
+def describe_solution(task: Task, prediction: Prediction) -> dict[str, Any]:
+    """A solved problem step by step, as text."""
+    problem, solution = prediction.problem, prediction.solution
+    return {
+        "id": problem.id,
+        "question": task.render(problem),
+        "answer": task.render(problem, Answer(problem.answer)),
+        "correct": prediction.verdict.correct,
+        "steps": [
+            {
+                "label": step.label,
+                "text": step.text if step.answer is None else task.render(problem, step.answer),
+                "correct": None if step.answer is None else task.verify(problem, step.answer).correct,
+                "halting_probability": step.halting_probability,
+            }
+            for step in solution.trajectory
+        ],
+    }

@@ -1,0 +1,223 @@
+"""Launches runs, each in a process of its own: several at a time, finished ones skipped, a live table meanwhile."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+
+from benchmarks.errors import UserError
+from benchmarks.records import RECORD, RunRecord, write_atomically
+from reasoning_kit.config import RunSpec, fingerprint
+from reasoning_kit.worker import SPEC, USER_ERROR
+
+
+@dataclass
+class Job:
+    """One run and how far it has come."""
+
+    spec: RunSpec
+    folder: Path
+    phase: str = "waiting"
+    share: float = 0.0
+    numbers: dict[str, Any] = field(default_factory=dict)
+    started: float | None = None
+    ended: float | None = None
+    process: subprocess.Popen[str] | None = None
+
+    @property
+    def name(self) -> str:
+        return f"{self.spec.task_name}  {self.spec.method}  seed {self.spec.seed}"
+
+    @property
+    def failure(self) -> str:
+        """What went wrong, where, and the cure, as the run's process said it."""
+        what, where, cure = (self.numbers.get(key) for key in ("what", "where", "cure"))
+        return str(UserError(str(what), where=where, cure=cure))
+
+    @property
+    def user_error(self) -> bool:
+        return self.process is not None and self.process.returncode == USER_ERROR
+
+    @property
+    def over(self) -> bool:
+        return self.phase in ("done", "failed", "finished before")
+
+
+def launch(specs: Sequence[RunSpec], out: Path, jobs: int, threads: int, fresh: bool, console: Console) -> list[Job]:
+    """Run everything that is not finished yet.
+
+    Args:
+        jobs: processes at a time.
+        threads: CPU threads of each.
+        fresh: move results of another configuration aside instead of refusing.
+
+    A run that fails says so in its job, and the others go on.
+
+    Raises:
+        UserError: if ``out`` holds runs of another configuration.
+    """
+    todo = [_prepare(spec, out / spec.folder, fresh) for spec in specs]
+    waiting = [job for job in todo if not job.over]
+    with _live(todo, console), _terminated(waiting):
+        running: list[Job] = []
+        while waiting or running:
+            while waiting and len(running) < jobs:
+                job = waiting.pop(0)
+                _start(job, threads)
+                running.append(job)
+            time.sleep(0.1)
+            running = [job for job in running if not _ended(job)]
+    return todo
+
+
+def _prepare(spec: RunSpec, folder: Path, fresh: bool) -> Job:
+    job = Job(spec, folder)
+    if (folder / RECORD).exists() and RunRecord.load(folder).fingerprint == fingerprint(spec):
+        job.phase, job.share = "finished before", 1.0
+        return job
+    if (folder / SPEC).exists() and json.loads((folder / SPEC).read_text()) != json.loads(json.dumps(asdict(spec))):
+        if not fresh:
+            raise UserError(
+                "holds a run of another configuration.",
+                where=str(folder),
+                cure="Give another folder with --out, or --fresh to move it aside.",
+            )
+        shutil.move(folder, _aside(folder))
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(folder / SPEC, json.dumps(asdict(spec), indent=1))
+    return job
+
+
+def _aside(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}-{time.strftime('%Y%m%d-%H%M%S')}")
+
+
+def _start(job: Job, threads: int) -> None:
+    environment = os.environ | {
+        "OMP_NUM_THREADS": str(threads),
+        "MKL_NUM_THREADS": str(threads),
+        "OMP_WAIT_POLICY": "PASSIVE",  # a thread that spins takes the core from the other runs
+        "TOKENIZERS_PARALLELISM": "false",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "PYTHONWARNINGS": "ignore",
+    }
+    job.process = subprocess.Popen(
+        [sys.executable, "-m", "reasoning_kit.worker", str(job.folder / SPEC), str(job.folder)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
+        start_new_session=True,
+    )
+    job.phase, job.started = "loading", time.monotonic()
+    threading.Thread(target=_listen, args=(job,), daemon=True).start()
+
+
+def _listen(job: Job) -> None:
+    assert job.process is not None
+    assert job.process.stdout is not None
+    for line in job.process.stdout:
+        message = json.loads(line)
+        job.phase, job.share = message.pop("phase"), message.pop("share", job.share)
+        job.numbers.update(message)
+
+
+def _ended(job: Job) -> bool:
+    assert job.process is not None
+    if job.process.poll() is None:
+        return False
+    if not job.over:
+        time.sleep(0.2)  # its last words may still be on their way
+    if not job.over:
+        job.phase = "failed"
+        job.numbers["what"] = f"the process ended with code {job.process.returncode} (out of memory?)"
+        job.numbers["where"] = str(job.folder / "log.txt")
+    job.ended = time.monotonic()
+    return True
+
+
+@contextmanager
+def _terminated(jobs: Sequence[Job]) -> Iterator[None]:
+    """No process outlives us, however we end."""
+    everything = list(jobs)
+    previous = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+        for job in everything:
+            if job.process is not None and job.process.poll() is None:
+                job.process.terminate()
+
+
+@contextmanager
+def _live(jobs: Sequence[Job], console: Console) -> Iterator[None]:
+    """A table that renews itself on a terminal; one line per finished run elsewhere (a log file)."""
+    if console.is_terminal:
+        with Live(get_renderable=lambda: progress_table(jobs), console=console, refresh_per_second=2):
+            yield
+        return
+    stop = threading.Event()
+
+    def narrate() -> None:
+        told: set[int] = set()
+        while True:
+            ending = stop.is_set()
+            for job in jobs:
+                if job.over and id(job) not in told:
+                    told.add(id(job))
+                    console.print(f"{job.name}: {outcome(job)}", highlight=False)
+            if ending:
+                return
+            stop.wait(0.5)
+
+    thread = threading.Thread(target=narrate, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def outcome(job: Job) -> str:
+    if job.phase == "finished before":
+        return "finished before, skipped"
+    if job.phase == "failed":
+        return f"failed: {job.failure}"
+    seconds = 0.0 if job.started is None else (job.ended or time.monotonic()) - job.started
+    if job.phase == "done":
+        return f"accuracy {job.numbers.get('accuracy', 0):.1%}, {seconds:.0f} s"
+    return job.phase
+
+
+def progress_table(jobs: Sequence[Job]) -> Group:
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for heading in ("task", "method", "seed", "", "", "training"):
+        table.add_column(heading)
+    for job in jobs:
+        table.add_row(
+            job.spec.task_name,
+            job.spec.method,
+            str(job.spec.seed),
+            ProgressBar(total=1.0, completed=min(job.share, 1.0), width=24),
+            outcome(job),
+            f"{job.numbers['flops'] / 1e12:.2f} TFLOP" if "flops" in job.numbers else "",
+        )
+    done = sum(job.over for job in jobs)
+    return Group(table, f"{done} of {len(jobs)} runs finished")

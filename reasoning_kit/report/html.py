@@ -1,0 +1,179 @@
+"""One self-contained page: everything inlined, nothing fetched, works from a file and in a mail attachment."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import plotly.graph_objects as go
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from benchmarks.records import RunRecord, write_atomically
+from benchmarks.statistics import Difference, Interval
+from reasoning_kit.comparison import WINNERS, Comparison, Run, TaskComparison, load_comparison
+from reasoning_kit.report import formatting
+from reasoning_kit.report.figures import LOOKS, OTHER, colour_key, look, scaling_figure, training_figure
+from reasoning_kit.report.player import stage
+
+REPORT = "report.html"
+ATTACHED = ("config", "data", "budget", "training", "diagnostics", "versions", "hardware", "git")
+
+
+def write_report(directory: Path) -> Path:
+    """Write ``report.html`` beside the runs below ``directory``.
+
+    Raises:
+        UserError: as :func:`reasoning_kit.comparison.load_comparison`.
+    """
+    path = directory / REPORT
+    write_atomically(path, render_report(load_comparison(directory)))
+    path.chmod(0o644)
+    return path
+
+
+def render_report(comparison: Comparison) -> str:
+    """The page. Everything that comes from data is escaped by the template."""
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= {
+        "si": formatting.si,
+        "duration": formatting.duration,
+        "memory": formatting.memory,
+        "count": formatting.count,
+        "percent": formatting.percent,
+        "ends": formatting.ends,
+        "points": formatting.points,
+        "tight": lambda text: text.replace(" %", "\u00a0%"),
+    }
+    environment.globals |= {
+        "look": look,
+        "looks": LOOKS | {"other": OTHER},
+        "colour_key": colour_key,
+        "interval_svg": interval_svg,
+        "difference_svg": difference_svg,
+        "winners": WINNERS,
+        "budget_text": formatting.budget_text,
+    }
+    return environment.from_string(_packaged("template.html.j2")).render(
+        tasks=[_task(task, number) for number, task in enumerate(comparison.tasks, 1)],
+        tally=_tally(comparison),
+        extent=_extent(comparison),
+        methods=list({row.method: row.label for task in comparison.tasks for row in task.rows}),
+        css=Markup(_packaged("report.css")),
+        js=Markup(_packaged("report.js")),
+        plotly=Markup(get_plotlyjs()),
+    )
+
+
+def _packaged(name: str) -> str:
+    return (files("reasoning_kit.report") / name).read_text(encoding="utf-8")
+
+
+def _task(task: TaskComparison, number: int) -> dict[str, Any]:
+    """What the template shows of one task."""
+    notes: list[str] = []
+    marks: dict[str, list[int]] = {}
+    for row in task.rows:
+        for note in row.notes:
+            if note not in notes:
+                notes.append(note)
+        marks[row.method] = [notes.index(note) + 1 for note in row.notes]
+    return {
+        "number": number,
+        "data": task,
+        "labels": {row.method: row.label for row in task.rows},
+        "best": max(row.accuracy.value for row in task.rows),
+        "notes": notes,
+        "marks": marks,
+        "figures": {"training": script_json(training_figure(task)), "scaling": script_json(scaling_figure(task))},
+        "stage": stage(task),
+        "shared": _shared([run.record for run in task.runs]),
+        "runs": [_run(run) for run in task.runs],
+    }
+
+
+def script_json(figure: go.Figure) -> Markup:
+    """JSON that may stand inside ``<script>``: no character in it can end the element."""
+    text = figure.to_json() or "{}"
+    for character in "<>&":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return Markup(text)
+
+
+def _tally(comparison: Comparison) -> str:
+    """The answer over all tasks in one sentence."""
+    wins = Counter(task.winner for task in comparison.tasks)
+    total = len(comparison.tasks)
+    parts = [
+        f"{text} on {wins[key]} of {total} task{'s' if total > 1 else ''}"
+        for key, text in (("latent", "latent recursion wins"), ("token", "tokens win"), ("none", "no clear winner"))
+        if wins[key]
+    ]
+    sentence = "; ".join(parts) or "one side of the question was not run"
+    return sentence[0].upper() + sentence[1:] + "."
+
+
+def _extent(comparison: Comparison) -> dict[str, Any]:
+    records = [run.record for task in comparison.tasks for run in task.runs]
+    started = sorted(r.started for r in records if r.started)
+    return {
+        "methods": len({r.method for r in records}),
+        "runs": len(records),
+        "tasks": len(comparison.tasks),
+        "seeds": max(task.seeds for task in comparison.tasks),
+        "started": " to ".join(dict.fromkeys(s[:10] for s in (started[0], started[-1]))) if started else "",
+        "budgets": sorted({formatting.budget_text(t.budget["unit"], t.budget["limit"]) for t in comparison.tasks}),
+    }
+
+
+def _shared(records: list[RunRecord]) -> list[tuple[str, str]]:
+    """Facts about the runs; where runs differ, all values."""
+    facts: list[tuple[str, str]] = []
+    for name in ("data", "budget", "hardware", "git", "versions"):
+        for key in dict.fromkeys(key for r in records for key in getattr(r, name)):
+            values = dict.fromkeys(_plain(getattr(r, name)[key]) for r in records if key in getattr(r, name))
+            facts.append((f"{name}: {key}", " / ".join(values)))
+    return facts
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _run(run: Run) -> dict[str, Any]:
+    record = run.record
+    attached = {name: getattr(record, name) for name in ATTACHED}
+    return {
+        "title": f"{record.method}, seed {record.seed}",
+        "fingerprint": record.fingerprint,
+        "started": record.started,
+        "json": json.dumps(attached, indent=2, ensure_ascii=False),
+    }
+
+
+def interval_svg(interval: Interval, method: str) -> Markup:
+    """A 0 to 100 % rule with the interval as a bar and the value as a tick; the numbers stand beside it."""
+    low, high, value = (100 * x for x in (interval.low, interval.high, interval.value))
+    colour = f"var(--m-{colour_key(method)})"
+    return Markup(
+        '<svg class="rule" viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true">'
+        '<rect class="track" x="0" y="4" width="100" height="2"/>'
+        '<rect x="{:.2f}" y="2" width="{:.2f}" height="6" fill="{}" opacity=".38"/>'
+        '<rect x="{:.2f}" y="0" width="1.6" height="10" fill="{}"/></svg>'
+    ).format(low, max(high - low, 0.8), colour, min(value, 98.4), colour)
+
+
+def difference_svg(difference: Difference) -> Markup:
+    """A -100 to +100 points rule with zero in the middle."""
+    low, high, value = (50 + 50 * x for x in (difference.low, difference.high, difference.value))
+    return Markup(
+        '<svg class="rule wide {}" viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true">'
+        '<rect class="track" x="0" y="4.4" width="100" height="1.2"/>'
+        '<rect class="zero" x="49.8" width=".4" height="10"/>'
+        '<rect class="bar" x="{:.2f}" y="2" width="{:.2f}" height="6"/>'
+        '<rect class="tick" x="{:.2f}" y="0" width=".9" height="10"/></svg>'
+    ).format("clear" if difference.clear else "unclear", low, max(high - low, 0.4), min(value, 99.1))

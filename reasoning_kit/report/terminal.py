@@ -1,0 +1,71 @@
+"""The comparison as tables for the terminal, one per task."""
+
+from __future__ import annotations
+
+from rich import box
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from reasoning_kit.comparison import Comparison, TaskComparison
+from reasoning_kit.report import formatting as f
+
+STYLES = {"trm": "blue", "answer_only": "yellow", "cot": "red", "grpo": "magenta"}
+VERDICTS = {"latent": "bold blue", "token": "bold red"}
+
+
+WIDE = 100  # characters; a narrower terminal gets fewer columns
+
+
+def comparison_table(comparison: Comparison, width: int = WIDE) -> Group:
+    """All tasks, ready for ``console.print``, for a terminal of ``width`` characters."""
+    return Group(*(part for task in comparison.tasks for part in (task_table(task, width), _below(task))))
+
+
+def task_table(task: TaskComparison, width: int = WIDE) -> Table:
+    """One row per method; below :data:`WIDE` without size and training time. Texts are plain :class:`rich.text.Text`: data cannot smuggle in markup."""
+    table = Table(
+        title=Text(
+            f"{task.name}: {task.problems} problems, {f.budget_text(**task.budget)} per method, {task.seeds} seeds",
+            style="bold",
+        ),
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        title_justify="left",
+    )
+    table.add_column("Method", no_wrap=True)
+    table.add_column(f"Accuracy\n({task.measure})", justify="right", no_wrap=True)
+    table.add_column("95 %\ninterval", justify="right", no_wrap=True)
+    wide = width >= WIDE
+    headings = ["Exact", "Valid"] if task.measures_differ else []
+    headings += ["Params"] if wide else []
+    headings += ["Train\nFLOPs", *(["Train\ntime"] if wide else []), "FLOPs/\nanswer", "Time/\nanswer", "Steps,\ntokens"]
+    for heading in headings:
+        table.add_column(heading, justify="right", no_wrap=True)
+    best = max(row.accuracy.value for row in task.rows)
+    for row in task.rows:
+        cells = [
+            f.percent(row.accuracy.value),
+            f.ends(row.accuracy),
+            *([f.percent(row.exact.value), f.percent(row.valid.value)] if task.measures_differ else []),
+            *([f.si(row.parameters)] if wide else []),
+            f.si(row.training_flops),
+            *([f.duration(row.training_seconds)] if wide else []),
+            f.si(row.flops_per_answer),
+            f.duration(row.seconds_per_answer),
+            f.count(row.steps_per_answer),
+        ]
+        name = Text(f"{row.method}{' *' if row.unmatched else ''}", style=STYLES.get(row.method, ""))
+        table.add_row(name, *(Text(cell) for cell in cells), style="bold" if row.accuracy.value == best else "")
+    return table
+
+
+def _below(task: TaskComparison) -> Text:
+    """The verdict, and what was not matched."""
+    text = Text(f"{task.verdict}\n", style=VERDICTS.get(task.winner, "bold"))
+    for row in task.rows:
+        if row.unmatched:
+            text.append(f"* {row.method}: {row.unmatched}\n", style="not bold yellow")
+        for note in row.notes:
+            text.append(f"  {row.method}: {note}\n", style="not bold dim")
+    return text

@@ -1,0 +1,61 @@
+"""``tasks ls`` and ``tasks show``: what problems there are, and what they look like."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.columns import Columns
+from rich.console import Console
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from benchmarks.errors import UserError
+from benchmarks.problem import Answer
+from reasoning_kit.config import choices, config_folder, load_config
+
+
+def list_tasks(console: Console) -> None:
+    table = Table(title="Tasks (name them with task=NAME or task=[NAME,NAME])")
+    for heading in ("name", "family", "positions", "symbols", "measure", "what it is"):
+        table.add_column(heading)
+    for name in choices("task"):
+        options = load_config([f"task={name}"]).tasks[name]
+        task = options.load()
+        table.add_row(
+            name, task.family, str(task.positions), str(len(task.vocabulary)), task.measure, _description(name)
+        )
+    console.print(table)
+
+
+def _description(name: str) -> str:
+    """The comment of the task's YAML file, without its command line."""
+    lines = (config_folder() / "task" / f"{name}.yaml").read_text().splitlines()
+    comments = [line.lstrip("# ") for line in lines if line.startswith("#")]
+    return " ".join(line for line in comments if not line.startswith(("@package", "reasoning-kit")))
+
+
+def show_task(name: str, overrides: Sequence[str], count: int, console: Console) -> None:
+    """Examples of the training split, with the trace that the programmatic teacher writes.
+
+    Raises:
+        UserError: if there is no such task, or its files are wrong.
+    """
+    from benchmarks.splits import build_splits
+    from cot_distill.traces import check_trace, write_trace
+
+    if count < 1:
+        raise UserError(f"{count} examples are none.", where="--count", cure="Give 1 or more.")
+    config = load_config([f"task={name}", *overrides])
+    options = config.tasks[name]
+    task = options.load()
+    files = [config.data_file(file) for file in (options.train_file, options.test_file)]
+    splits = build_splits(task, max(count, min(options.train_size, 50)), 1, options.seed, *files)
+    for problem in splits.train[:count]:
+        trace = write_trace(task, problem)
+        check_trace(task, problem, trace)
+        console.print(f"\n[bold]{problem.id}[/bold]  orbit {problem.orbit}  {dict(problem.meta) or ''}")
+        panels = (("question", task.render(problem)), ("answer", task.render(problem, Answer(problem.answer))))
+        console.print(Columns([Panel(Text(text), title=title) for title, text in panels]))
+        console.print("trace of the programmatic teacher:")
+        console.print(Text(trace, style="dim"))

@@ -1,0 +1,65 @@
+"""The process of one run: ``python -m reasoning_kit.worker SPEC.json FOLDER``.
+
+A process per run keeps peak memory, thread counts and crashes apart. It speaks to its parent in lines of JSON on
+standard output; everything else that libraries print goes to the run's log.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+import traceback
+from pathlib import Path
+
+SPEC, LOG = "spec.json", "log.txt"
+FAILED, USER_ERROR = 1, 2
+
+
+def main(spec_file: str, folder_name: str) -> int:
+    folder = Path(folder_name)
+    channel = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
+    log = (folder / LOG).open("a", buffering=1)
+    os.dup2(log.fileno(), sys.stdout.fileno())
+    os.dup2(log.fileno(), sys.stderr.fileno())
+
+    def say(**message: object) -> None:
+        channel.write(json.dumps(message) + "\n")
+
+    from benchmarks.errors import UserError
+
+    try:
+        say(phase="loading", share=0.0)
+        import torch
+
+        from reasoning_kit.config import spec_from_dict
+        from reasoning_kit.experiment import run
+
+        torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+        spec = spec_from_dict(json.loads(Path(spec_file).read_text()))
+        last = 0.0
+
+        def progress(phase: str, share: float, numbers: dict[str, float]) -> None:
+            nonlocal last
+            now = time.monotonic()
+            if now - last > 0.5 or share >= 1:
+                last = now
+                say(phase=phase, share=share, **numbers)
+
+        record = run(spec, folder, progress)
+        say(phase="done", share=1.0, accuracy=record.metrics["accuracy"]["value"])
+        return 0
+    except UserError as error:
+        say(phase="failed", what=error.what, where=error.where, cure=error.cure)
+        return USER_ERROR
+    except Exception as error:
+        traceback.print_exc()
+        say(
+            phase="failed", what=f"{type(error).__name__}: {error}", where=str(folder / LOG), cure="The log has it all."
+        )
+        return FAILED
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

@@ -1,0 +1,52 @@
+"""What a recursive model costs: floating-point operations by formula, tested against torch's counter on "meta".
+
+With f = the cost of the network on one problem, a supervision step runs it T (n + 1) times forwards, and n + 1 times
+backwards at twice the price: (T + 2)(n + 1) f in training. Only matrix products count, as in
+:mod:`benchmarks.compute`. The Trainer's own estimate, 6 x tokens x parameters, knows nothing of the recursion.
+"""
+
+from __future__ import annotations
+
+from benchmarks.compute import BACKWARD
+from trm.configuration import TRMConfig
+
+
+def swiglu(rows: int, width: int, inner: int) -> float:
+    """Three matrices (gate, up, down) on ``rows`` vectors."""
+    return 2.0 * rows * 3 * width * inner
+
+
+def network(config: TRMConfig) -> float:
+    """One evaluation of the network on one problem.
+
+    Per layer: the SwiGLU over d on l positions, 2 * 3 l d i(d); and either the SwiGLU over l on d channels,
+    2 * 3 d l i(l), or attention, 2 * 4 l d^2 for q, k, v and the output and 2 * 2 l^2 d for scores and weighted sum.
+    """
+    length, width = config.positions, config.width
+    mixing = (
+        swiglu(width, length, config.inner_size(length))
+        if config.mixer == "mlp"
+        else 8.0 * length * width**2 + 4.0 * length**2 * width
+    )
+    return config.layers * (mixing + swiglu(length, width, config.inner_size(width)))
+
+
+def heads(config: TRMConfig) -> float:
+    """Output head on all positions and halting head (two outputs) on one."""
+    halting = 2.0 * config.width * 2 if config.recursion == "trm" else 0.0
+    return 2.0 * config.positions * config.width * config.vocabulary_size + halting
+
+
+def supervision_step(config: TRMConfig) -> float:
+    """One supervision step of one problem, forwards only: what a step of thinking costs at evaluation."""
+    return config.evaluations * network(config) + heads(config)
+
+
+def training_step(config: TRMConfig) -> float:
+    """One supervision step of one problem in training; the first T - 1 rounds are forwards only."""
+    return supervision_step(config) + BACKWARD * ((config.n + 1) * network(config) + heads(config))
+
+
+def answer(config: TRMConfig, steps: int | None = None) -> float:
+    """An answer after ``steps`` supervision steps."""
+    return (config.supervision_steps if steps is None else steps) * supervision_step(config)
