@@ -111,11 +111,11 @@ class Task(ABC):
         """Token ids and labels; positions without a label hold :data:`benchmarks.symmetries.IGNORE`."""
 
     @abstractmethod
-    def restore(self, input_ids: Int[Tensor, l], labels: Int[Tensor, l]) -> tuple[str, str]:
+    def restore(self, input_ids: Int[Tensor, " l"], labels: Int[Tensor, " l"]) -> tuple[str, str]:
         """The question and answer of one row of :meth:`encode`, its inverse (also after a symmetry)."""
 
     @abstractmethod
-    def decode(self, problem: Problem, tokens: Int[Tensor, l]) -> Answer:
+    def decode(self, problem: Problem, tokens: Int[Tensor, " l"]) -> Answer:
         """The answer that a row of predicted tokens spells; a token that is no symbol becomes ``?``."""
 
     @abstractmethod
