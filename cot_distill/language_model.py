@@ -36,8 +36,8 @@ def character_tokenizer(alphabet: str) -> PreTrainedTokenizerFast:
     """One token per character of the task, and one each for the two think marks."""
     words = [PAD, EOS, UNKNOWN, THINK, END_THINK, *sorted(set(alphabet))]
     tokenizer = Tokenizer(WordLevel({word: index for index, word in enumerate(words)}, unk_token=UNKNOWN))
-    tokenizer.pre_tokenizer = Split(Regex(f"{EOS}|{THINK}|{END_THINK}|."), behavior="isolated")  # type: ignore[assignment]
-    tokenizer.decoder = decoders.Fuse()  # type: ignore[assignment]
+    tokenizer.pre_tokenizer = Split(Regex(f"{EOS}|{THINK}|{END_THINK}|."), behavior="isolated")
+    tokenizer.decoder = decoders.Fuse()
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         pad_token=PAD,

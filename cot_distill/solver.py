@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -45,7 +46,8 @@ class CausalLMSolver:
         inputs = inputs.to(self.model.device)
         was_training = self.model.training
         self.model.eval()
-        output = self.model.generate(
+        generate: Any = self.model.generate  # typed as a tensor by torch's __getattr__
+        output = generate(
             input_ids=inputs["input_ids"],
             attention_mask=inputs["attention_mask"],
             max_new_tokens=self.max_new_tokens,
@@ -64,7 +66,7 @@ class CausalLMSolver:
     def _solution(self, problem: Problem, prompt_length: int, new: torch.Tensor) -> Solution:
         ends = (new == self.tokenizer.eos_token_id).nonzero()
         length = int(ends[0]) + 1 if len(ends) else len(new)
-        text = self.tokenizer.decode(new[:length], skip_special_tokens=True)
+        text = str(self.tokenizer.decode(new[:length], skip_special_tokens=True))
         answer = read_completion(self.task, problem, text, self.style)
         return Solution(
             answer=answer,

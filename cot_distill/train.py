@@ -60,8 +60,10 @@ def room(rows: Sequence[dict[str, list[int]]]) -> int:
     return math.ceil(1.25 * longest) + 4
 
 
-class PricedSFTTrainer(BudgetedTrainerMixin, SFTTrainer):
+class PricedSFTTrainer(BudgetedTrainerMixin, SFTTrainer):  # type: ignore[misc]  # the mixin prices in floats
     """TRL's SFT trainer under a budget."""
+
+    model: PreTrainedModel
 
     def price(self, inputs: dict[str, torch.Tensor]) -> Cost:
         batch, length = inputs["input_ids"].shape

@@ -52,8 +52,10 @@ class TrainedPolicy(TrainedLanguageModel):
     history: list[dict[str, float]] = field(default_factory=list)
 
 
-class PricedGRPOTrainer(BudgetedTrainerMixin, GRPOTrainer):
+class PricedGRPOTrainer(BudgetedTrainerMixin, GRPOTrainer):  # type: ignore[misc]  # the mixin prices in floats
     """TRL's GRPO trainer under a budget that also pays for generation and for the reference model."""
+
+    model: PreTrainedModel
 
     def price(self, inputs: Any) -> Cost:
         """Everything is priced where it is computed: generation in :meth:`charge_generation`, updates in the loss."""
@@ -141,9 +143,9 @@ def train(
     prompt_length = max(map(len, start.tokenizer(list(rows["prompt"]), add_special_tokens=False)["input_ids"]))
     correct = verifier_reward(task, "cot")
 
-    def verified(completion_ids: list[list[int]], **columns: Any) -> list[float]:
+    def verified(completion_ids: list[list[int]], **columns: Any) -> list[float | None]:
         trainer.charge_generation(prompt_length, completion_ids)
-        return correct(**columns)
+        return [*correct(**columns)]
 
     meter = Meter(budget.share(1 - share))
     trainer = PricedGRPOTrainer(

@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, Literal, get_type_hints
 
 from benchmarks.budget import Budget
 from benchmarks.errors import UserError, did_you_mean
@@ -20,6 +20,7 @@ from cot_distill.options import ModelOptions, SFTOptions
 from grpo.options import GRPOOptions
 from trm.options import TRMOptions
 
+MethodName = Literal["direct", "trm", "answer_only", "cot", "grpo"]
 METHODS: dict[str, type] = {
     "direct": TRMOptions,
     "trm": TRMOptions,
@@ -76,7 +77,7 @@ class RunSpec:
 
     task_name: str
     task: TaskOptions
-    method: str
+    method: MethodName
     options: TRMOptions | SFTOptions | GRPOOptions
     model: ModelOptions
     budget: Budget
@@ -103,7 +104,7 @@ class ExperimentConfig:
 
     name: str
     tasks: dict[str, TaskOptions]
-    methods: dict[str, TRMOptions | SFTOptions | GRPOOptions]
+    methods: dict[MethodName, TRMOptions | SFTOptions | GRPOOptions]
     model: ModelOptions
     budget: Budget
     evaluation: EvaluationOptions
@@ -225,7 +226,7 @@ def check_config(raw: Mapping[str, Any]) -> ExperimentConfig:
         if name not in METHODS:
             raise UserError(f"unknown method '{name}'.", where="method", cure=did_you_mean(name, METHODS))
         methods[name] = checked(METHODS[name], options, f"method.{name}")
-    plain = {key: raw[key] for key in ("name", "seeds", "jobs", "threads", "out", "data") if key in raw}
+    plain: dict[str, Any] = {key: raw[key] for key in ("name", "seeds", "jobs", "threads", "out", "data") if key in raw}
     plain["data"] = plain.get("data") or os.environ.get(DATA_VARIABLE)
     config = checked(
         ExperimentConfig,
@@ -282,7 +283,7 @@ def checked(cls: type, raw: Mapping[str, Any], where: str, **ready: Any) -> Any:
         if key not in known:
             raise UserError(f"unknown key '{key}'.", where=where or "configuration", cure=did_you_mean(key, known))
         if is_dataclass(hints[key]):
-            values[key] = checked(hints[key], value or {}, path)  # type: ignore[arg-type]
+            values[key] = checked(hints[key], value or {}, path)
             continue
         try:
             values[key] = TypeAdapter(hints[key]).validate_python(value)

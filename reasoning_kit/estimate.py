@@ -92,7 +92,7 @@ def _recursive(spec: RunSpec, task: Task) -> tuple[int, float, float, float]:
     from trm.trainer import build
 
     options: Any = spec.options
-    config = build(task, options, spec.method)  # type: ignore[arg-type]  # direct or trm
+    config = build(task, options, "trm" if spec.method == "trm" else "direct")
     with torch.device("meta"):
         parameters = TRMForPuzzles(config).num_parameters()
     steps = options.evaluation_steps or (config.supervision_steps if spec.method == "trm" else 1)
@@ -106,6 +106,7 @@ def _language_model(spec: RunSpec, task: Task) -> tuple[int, float, float, float
     from transformers import AutoModelForCausalLM
 
     from benchmarks.compute import CausalLMShape
+    from benchmarks.text_form import Style
     from cot_distill.language_model import load_tokenizer, model_config
     from cot_distill.train import tokenized
 
@@ -115,7 +116,7 @@ def _language_model(spec: RunSpec, task: Task) -> tuple[int, float, float, float
     with torch.device("meta"):
         parameters = AutoModelForCausalLM.from_config(model_configuration).num_parameters()
     shape = CausalLMShape.of(model_configuration)
-    style = "answer_only" if spec.method == "answer_only" else "cot"
+    style: Style = "answer_only" if spec.method == "answer_only" else "cot"
     rows = list(tokenized(task, task.generate("train", 32, spec.task.seed), tokenizer, style))
     length = max(len(row["input_ids"]) for row in rows)
     prompt = max(row["labels"].count(-100) for row in rows)

@@ -21,6 +21,7 @@ from benchmarks.records import RunRecord, save_predictions
 from benchmarks.splits import Splits, build_splits
 from benchmarks.statistics import accuracy_interval
 from benchmarks.task import Task
+from benchmarks.text_form import Style
 from reasoning_kit.config import RunSpec, find_data_file, fingerprint
 from reasoning_kit.environment import git_revision, hardware, measured_energy, peak_memory_bytes, versions
 
@@ -144,7 +145,7 @@ def _train_recursive(spec: RunSpec, task: Task, problems: list[Problem], common:
     from trm.trainer import train as train_recursive
 
     options: Any = spec.options
-    result = train_recursive(task, problems, options, spec.method, **common)
+    result = train_recursive(task, problems, options, "trm" if spec.method == "trm" else "direct", **common)
     solver = recursive_solver(spec, task, result.model)
     return Trained(
         solver, result.model.save_pretrained, result.model.num_parameters(), result.meter.spent, result.losses
@@ -162,11 +163,12 @@ def _train_distilled(spec: RunSpec, task: Task, problems: list[Problem], common:
     from cot_distill.train import train as train_distilled
 
     options: Any = spec.options
-    result = train_distilled(task, problems, options, spec.model, spec.method, **common)
+    style: Style = "cot" if spec.method == "cot" else "answer_only"
+    result = train_distilled(task, problems, options, spec.model, style, **common)
     notes = [*_outside_knowledge(spec), *result.warnings]
     if spec.method == "cot":
         notes.append("Each label comes with a solver-written trace: supervision that TRM and answer-only do not get.")
-    return _trained_language_model(result, result.solver(task, spec.method), notes, {})
+    return _trained_language_model(result, result.solver(task, style), notes, {})
 
 
 def _train_grpo(spec: RunSpec, task: Task, problems: list[Problem], common: dict[str, Any]) -> Trained:
@@ -226,7 +228,7 @@ def load_solver(spec: RunSpec, task: Task, folder: Path) -> Solver:
     from cot_distill.solver import CausalLMSolver
 
     model, tokenizer = load_pretrained(str(weights))
-    style: Any = "answer_only" if spec.method == "answer_only" else "cot"
+    style: Style = "answer_only" if spec.method == "answer_only" else "cot"
     return CausalLMSolver(model, tokenizer, task, style, model.generation_config.max_new_tokens)
 
 

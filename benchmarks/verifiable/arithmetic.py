@@ -147,14 +147,14 @@ class Arithmetic(Task):
         labels[:, given:] = torch.tensor([[token[c] for c in p.answer] for p in problems])
         return input_ids, labels
 
-    def restore(self, input_ids: Int[Tensor, "l"], labels: Int[Tensor, "l"]) -> tuple[str, str]:
+    def restore(self, input_ids: Int[Tensor, " l"], labels: Int[Tensor, " l"]) -> tuple[str, str]:
         given = self.positions - self.width
         return self._spell(input_ids[: given - 1]), self._spell(labels[given:])
 
-    def decode(self, problem: Problem, tokens: Int[Tensor, "l"]) -> Answer:
+    def decode(self, problem: Problem, tokens: Int[Tensor, " l"]) -> Answer:
         return Answer("".join(c if c.isdigit() else "?" for c in self._spell(tokens[-self.width :])))
 
-    def _spell(self, tokens: Int[Tensor, "l"]) -> str:
+    def _spell(self, tokens: Int[Tensor, " l"]) -> str:
         return "".join(self.vocabulary[t - 1] if t > 0 else "?" for t in tokens.tolist())
 
     def sample_symmetries(self, batch: int, generator: torch.Generator) -> Symmetries:

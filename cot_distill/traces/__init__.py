@@ -1,4 +1,4 @@
-"""Programmatic teachers: one file per task family, each with ``trace`` (write the thinking) and ``check`` (replay it)."""
+"""Programmatic teachers, one file per task family: ``trace`` writes the thinking, ``check`` replays it."""
 
 from __future__ import annotations
 

@@ -23,7 +23,10 @@ def comparison_table(comparison: Comparison, width: int = WIDE) -> Group:
 
 
 def task_table(task: TaskComparison, width: int = WIDE) -> Table:
-    """One row per method; below :data:`WIDE` without size and training time. Texts are plain :class:`rich.text.Text`: data cannot smuggle in markup."""
+    """One row per method; below :data:`WIDE` without size and training time.
+
+    Texts are plain :class:`rich.text.Text`: data cannot smuggle in markup.
+    """
     table = Table(
         title=Text(
             f"{task.name}: {task.problems} problems, {f.budget_text(**task.budget)} per method, {task.seeds} seeds",
@@ -38,8 +41,8 @@ def task_table(task: TaskComparison, width: int = WIDE) -> Table:
     table.add_column("95 %\ninterval", justify="right", no_wrap=True)
     wide = width >= WIDE
     headings = ["Exact", "Valid"] if task.measures_differ else []
-    headings += ["Params"] if wide else []
-    headings += ["Train\nFLOPs", *(["Train\ntime"] if wide else []), "FLOPs/\nanswer", "Time/\nanswer", "Steps,\ntokens"]
+    headings += ["Params", "Train\ntime"] if wide else []
+    headings += ["Train\nFLOPs", "FLOPs/\nanswer", "Time/\nanswer", "Steps,\ntokens"]
     for heading in headings:
         table.add_column(heading, justify="right", no_wrap=True)
     best = max(row.accuracy.value for row in task.rows)
@@ -48,9 +51,8 @@ def task_table(task: TaskComparison, width: int = WIDE) -> Table:
             f.percent(row.accuracy.value),
             f.ends(row.accuracy),
             *([f.percent(row.exact.value), f.percent(row.valid.value)] if task.measures_differ else []),
-            *([f.si(row.parameters)] if wide else []),
+            *([f.si(row.parameters), f.duration(row.training_seconds)] if wide else []),
             f.si(row.training_flops),
-            *([f.duration(row.training_seconds)] if wide else []),
             f.si(row.flops_per_answer),
             f.duration(row.seconds_per_answer),
             f.count(row.steps_per_answer),
