@@ -5,6 +5,10 @@ activations and softmax are not: below 5 % at the widths used here), the backwar
 forward, and attention is counted as the full square that dense kernels compute, also under a causal mask.
 These are the conventions of ``torch.utils.flop_counter``, against which the formulas are tested on the
 meta device (it counts nothing for scaled-dot-product attention on a CPU).
+
+Known errors in training: TRL's fused head skips prompt positions on a GPU and computes the head once more in its
+backward pass (nothing to speak of with a vocabulary of characters); LoRA is charged like full training, though
+frozen weights need no gradient of their own.
 """
 
 from __future__ import annotations

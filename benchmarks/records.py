@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -82,6 +81,8 @@ class RunRecord:
         try:
             raw = json.loads(path.read_text())
             known = {f.name for f in fields(cls)}
+            if not isinstance(raw, dict):
+                raise TypeError("no mapping")
             if raw.get("schema") != SCHEMA or not set(raw) <= known:
                 raise UserError(
                     f"a record of schema {raw.get('schema')}, this version reads {SCHEMA}.",
@@ -93,7 +94,7 @@ class RunRecord:
             raise UserError(
                 "no finished run here.", where=str(folder), cure="Give a folder with record.json."
             ) from None
-        except (json.JSONDecodeError, TypeError) as error:
+        except (OSError, ValueError, TypeError) as error:
             raise UserError(
                 f"not a readable record ({error}).", where=str(path), cure="Delete it and run again."
             ) from None
@@ -102,10 +103,12 @@ class RunRecord:
 def write_atomically(path: Path, text: str) -> None:
     """Write beside the target and rename, so that a stopped run leaves the old file or the new one, never half."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    with os.fdopen(handle, "w") as file:
-        file.write(text)
-    os.replace(name, path)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        partial.write_text(text)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def save_predictions(folder: Path, predictions: Sequence[Prediction]) -> None:
@@ -145,5 +148,5 @@ def load_predictions(folder: Path) -> list[dict[str, Any]]:
     path = folder / PREDICTIONS
     try:
         return pq.read_table(path).to_pylist()
-    except (FileNotFoundError, pa.ArrowException) as error:
+    except (OSError, pa.ArrowException) as error:
         raise UserError(f"no readable predictions ({error}).", where=str(path), cure="Run it again.") from None

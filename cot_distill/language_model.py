@@ -6,6 +6,7 @@ downloaded. A pretrained model keeps its own tokenizer and, where it has one, it
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from transformers import (
     PreTrainedTokenizerFast,
     set_seed,
 )
+from transformers.models.auto.tokenization_auto import get_tokenizer_config
 
 from benchmarks.errors import UserError
 from benchmarks.problem import Problem
@@ -36,7 +38,7 @@ def character_tokenizer(alphabet: str) -> PreTrainedTokenizerFast:
     """One token per character of the task, and one each for the two think marks."""
     words = [PAD, EOS, UNKNOWN, THINK, END_THINK, *sorted(set(alphabet))]
     tokenizer = Tokenizer(WordLevel({word: index for index, word in enumerate(words)}, unk_token=UNKNOWN))
-    tokenizer.pre_tokenizer = Split(Regex(f"{EOS}|{THINK}|{END_THINK}|."), behavior="isolated")
+    tokenizer.pre_tokenizer = Split(Regex(f"{EOS}|{THINK}|{END_THINK}|[\\s\\S]"), behavior="isolated")
     tokenizer.decoder = decoders.Fuse()
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
@@ -52,7 +54,7 @@ def load_tokenizer(options: ModelOptions, task: Task) -> PreTrainedTokenizerBase
     """The pretrained model's tokenizer, or one token per character of the task."""
     if options.path is None:
         return character_tokenizer(task.alphabet)
-    return _load(AutoTokenizer, options.path, padding_side="left")
+    return _load(_saved_tokenizer, options.path)
 
 
 def load_language_model(
@@ -79,7 +81,7 @@ def load_language_model(
 def model_config(options: ModelOptions, vocabulary_size: int) -> Any:
     """The transformers configuration of the model from scratch, or of the pretrained one."""
     if options.path is not None:
-        return _load(AutoConfig, options.path)
+        return _load(AutoConfig.from_pretrained, options.path)
     return AutoConfig.for_model(
         options.architecture,
         vocab_size=vocabulary_size,
@@ -94,28 +96,34 @@ def model_config(options: ModelOptions, vocabulary_size: int) -> Any:
     )
 
 
-def load_pretrained(path: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """A saved or hub model with its tokenizer.
+def load_pretrained(path: str, where: str = "model.path") -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """A saved or hub model with its tokenizer; ``where`` is the configuration key that names it.
 
     Raises:
         UserError: if it cannot be loaded.
     """
-    tokenizer: PreTrainedTokenizerBase = _load(AutoTokenizer, path, padding_side="left")
-    model = _load(AutoModelForCausalLM, path, dtype=torch.float32)
+    tokenizer = _load(_saved_tokenizer, path, where)
+    return _load(AutoModelForCausalLM.from_pretrained, path, where, dtype=torch.float32), tokenizer
+
+
+def _saved_tokenizer(path: str) -> PreTrainedTokenizerBase:
+    """A tokenizer as it was saved: ``AutoTokenizer`` takes a ``qwen2`` model's for Qwen's own, whatever was saved."""
+    generic = get_tokenizer_config(path).get("tokenizer_class") in ("TokenizersBackend", "PreTrainedTokenizerFast")
+    tokenizer = (PreTrainedTokenizerFast if generic else AutoTokenizer).from_pretrained(path, padding_side="left")
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
-    return model, tokenizer
+    return tokenizer
 
 
-def _load(cls: Any, path: str, **options: Any) -> Any:
+def _load(load: Callable[..., Any], path: str, where: str = "model.path", **options: Any) -> Any:
     try:
-        return cls.from_pretrained(path, **options)
+        return load(path, **options)
     except (OSError, ValueError) as error:
         first_line = str(error).splitlines()[0]
         kind = "folder" if Path(path).exists() or path.startswith((".", "/")) else "hub name"
         raise UserError(
             f"no causal language model could be loaded ({first_line})",
-            where=f"model.path={path}",
+            where=f"{where}={path}",
             cure=f"Check the {kind}; without a network, give a folder that save_pretrained wrote.",
         ) from None
 

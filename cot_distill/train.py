@@ -97,7 +97,7 @@ def train(
     model, tokenizer = load_language_model(model_options, task, seed)
     shape = CausalLMShape.of(model.config)
     rows = tokenized_rows(task, problems, tokenizer, style, options, shape, budget, seed)
-    warnings = _warn_of_cuts(rows, options.max_length or model.config.max_position_embeddings)
+    warnings = _warn_of_long_rows(rows, options.max_length, model.config.max_position_embeddings)
     max_new_tokens = room(rows)
     meter = Meter(budget)
 
@@ -121,11 +121,13 @@ def train(
     return TrainedLanguageModel(trained_model(trainer), tokenizer, meter, losses, max_new_tokens, warnings)
 
 
-def _warn_of_cuts(rows: Sequence[dict[str, list[int]]], longest: int) -> list[str]:
-    cut = sum(len(row["input_ids"]) > longest for row in rows)
-    if not cut:
+def _warn_of_long_rows(rows: Sequence[dict[str, list[int]]], max_length: int | None, context: int) -> list[str]:
+    longest = max_length or context
+    longer = sum(len(row["input_ids"]) > longest for row in rows)
+    if not longer:
         return []
-    warning = f"{cut} of {len(rows)} training rows are longer than {longest} tokens; what is beyond is not learned."
+    effect = "what is beyond is not learned" if max_length else "the model's context"
+    warning = f"{longer} of {len(rows)} training rows are longer than {longest} tokens: {effect}."
     logger.warning(warning)
     return [warning]
 

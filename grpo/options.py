@@ -52,7 +52,7 @@ class GRPOOptions:
                 where="method.grpo.num_generations",
                 cure="Give 2 or more.",
             )
-        if self.batch_size % self.num_generations:
+        if self.batch_size < 1 or self.batch_size % self.num_generations:
             raise UserError(
                 f"batch_size {self.batch_size} is no multiple of num_generations {self.num_generations}.",
                 where="method.grpo.batch_size",

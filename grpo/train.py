@@ -19,6 +19,7 @@ from trl import GRPOConfig, GRPOTrainer
 
 from benchmarks.budget import Budget, BudgetCallback, BudgetedTrainerMixin, Meter
 from benchmarks.compute import CausalLMShape, Cost
+from benchmarks.errors import UserError
 from benchmarks.problem import Problem
 from benchmarks.rewards import verifier_reward
 from benchmarks.splits import to_dataset
@@ -67,12 +68,15 @@ class PricedGRPOTrainer(BudgetedTrainerMixin, GRPOTrainer):  # type: ignore[misc
         batch, prompt = inputs["prompt_ids"].shape
         length = prompt + inputs["completion_ids"].shape[1]
         flops = self.shape.training_step(batch, length)
-        if self.beta != 0.0:
-            flops += self.shape.forward(batch, length)  # log-probabilities under the reference model
-        if "old_per_token_logps" in inputs:
-            flops += self.shape.forward(batch, length) / self.num_iterations
+        # Log-probabilities under the reference model and under the policy that wrote the completions.
+        passes = (self.beta != 0.0) + ("old_per_token_logps" in inputs)
+        flops += passes * self.shape.forward(batch, length) / self.num_iterations
         self.meter.add(Cost(flops=flops, tokens=batch * length))
         return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+
+    def _tokenize_prompts(self, prompts: list[str]) -> tuple[list[list[int]], None, dict[str, Any]]:
+        """As in training and in the solver: a start token, where there is one, comes from the chat template."""
+        return self.processing_class(text=prompts, add_special_tokens=False)["input_ids"], None, {}
 
     @property
     def shape(self) -> CausalLMShape:
@@ -123,6 +127,7 @@ def train(
         on_progress,
     )
     start_cost = start.meter.spent
+    left = _left(budget, start_cost)
     longest = options.max_new_tokens or start.max_new_tokens
 
     def solver(model: PreTrainedModel) -> CausalLMSolver:
@@ -147,16 +152,18 @@ def train(
         trainer.charge_generation(prompt_length, completion_ids)
         return [*correct(**columns)]
 
-    meter = Meter(budget.share(1 - share))
+    arguments = GRPOConfig(**_grpo_arguments(options, output_dir, seed, longest))
+    if arguments.beta != 0.0 and not model_options.lora_rank:
+        _save_reference(start.model, output_dir / "reference")
+    meter = Meter(left)
+    later = [1 - (1 - m) * budget.limit / left.limit for m in milestones if m >= share]
     trainer = PricedGRPOTrainer(
         model=start.model,
         reward_funcs=[verified],
-        args=GRPOConfig(**_grpo_arguments(options, output_dir, seed, longest)),
+        args=arguments,
         train_dataset=rows,
         processing_class=start.tokenizer,
-        callbacks=[
-            BudgetCallback(meter, [(m - share) / (1 - share) for m in milestones if m > share], milestone, progress)
-        ],
+        callbacks=[BudgetCallback(meter, later, milestone, progress)],
         peft_config=lora(model_options),
     )
     trainer.meter, trainer.schedule = meter, options.schedule
@@ -204,8 +211,26 @@ def _start_checkpoint(
     if options.start == "model":
         model, tokenizer = load_language_model(model_options, task, seed)
     else:
-        model, tokenizer = load_pretrained(options.start)
+        model, tokenizer = load_pretrained(options.start, where="method.grpo.start")
     return TrainedLanguageModel(model, tokenizer, Meter(budget), [], room_for(task, problems, tokenizer, "cot"))
+
+
+def _left(budget: Budget, start_cost: Cost) -> Budget:
+    """What the start checkpoint left of the budget."""
+    left = budget.limit - getattr(start_cost, budget.unit)
+    if left <= 0:
+        raise UserError(
+            f"the start checkpoint took all of the {budget.limit:g} {budget.unit}.",
+            where="method.grpo.start_share",
+            cure="Give a larger budget, or a smaller start_share.",
+        )
+    return Budget(budget.unit, left)
+
+
+def _save_reference(model: PreTrainedModel, folder: Path) -> None:
+    """TRL loads the reference model by the policy's name: let that name the start checkpoint."""
+    model.save_pretrained(folder)
+    model.config._name_or_path = str(folder)
 
 
 def _grpo_arguments(options: GRPOOptions, output_dir: Path, seed: int, longest: int) -> dict[str, Any]:

@@ -148,7 +148,12 @@ def _train_recursive(spec: RunSpec, task: Task, problems: list[Problem], common:
     result = train_recursive(task, problems, options, "trm" if spec.method == "trm" else "direct", **common)
     solver = recursive_solver(spec, task, result.model)
     return Trained(
-        solver, result.model.save_pretrained, result.model.num_parameters(), result.meter.spent, result.losses
+        solver,
+        result.model.save_pretrained,
+        result.model.num_parameters(),
+        result.meter.spent,
+        result.losses,
+        diagnostics={"precision": result.precision},
     )
 
 

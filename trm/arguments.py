@@ -29,6 +29,8 @@ DECIDED = {
     "output_dir": "the experiment's output folder",
     "seed": "the experiment's seed",
     "optim": "AdamW, the only optimiser here so far",
+    "bf16": "precision",
+    "fp16": "precision",
 }
 
 
@@ -45,6 +47,7 @@ def training_arguments(options: TRMOptions, budget: Budget, seed: int, output_di
     chosen: dict[str, Any] = {
         "adam_beta1": 0.9,
         "adam_beta2": 0.95,
+        "bf16": use_bfloat16(options.precision, accelerator),
         "dataloader_drop_last": True,
         "ddp_find_unused_parameters": False,
         "dataloader_pin_memory": accelerator,
@@ -72,6 +75,15 @@ def training_arguments(options: TRMOptions, budget: Budget, seed: int, output_di
         )
     except (TypeError, ValueError) as error:
         raise UserError(f"TrainingArguments refused: {error}", where="trainer") from error
+
+
+def use_bfloat16(precision: str, accelerator: bool) -> bool:
+    """Whether matrix products run in bfloat16; ``auto`` asks the processor or the GPU."""
+    if precision != "auto":
+        return precision == "bfloat16"
+    if accelerator:
+        return torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
 def check_arguments(args: TrainingArguments, problems: int) -> None:

@@ -47,11 +47,13 @@ class TrainedRecursive:
         meter: what training spent.
         losses: the Trainer's log: ``step``, ``loss``, ``grad_norm``, ``learning_rate`` and, over the problems that
             left their slots since the last entry, ``exact`` and ``supervision_steps``.
+        precision: in which training computed.
     """
 
     model: TRMForPuzzles
     meter: Meter
     losses: list[dict[str, float]]
+    precision: str
 
 
 class Grids(torch.utils.data.Dataset):
@@ -288,7 +290,7 @@ def train(
     if ema is not None:
         ema.copy_to(model)
     losses = [entry for entry in trainer.state.log_history if "loss" in entry]
-    return TrainedRecursive(model.eval(), meter, losses)
+    return TrainedRecursive(model.eval(), meter, losses, "bfloat16" if args.bf16 else "float32")
 
 
 def solver(model: TRMForPuzzles, task: Task, options: TRMOptions) -> TRMSolver:

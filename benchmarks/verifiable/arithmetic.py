@@ -6,6 +6,7 @@ digits of ``27*34=0918`` in place; only these slots carry labels. The family's o
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -39,14 +40,15 @@ class Arithmetic(Task):
     family = "arithmetic"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "digits", tuple(self.digits))  # YAML and JSON give lists
+        if isinstance(self.digits, list):  # YAML and JSON give lists
+            object.__setattr__(self, "digits", tuple(self.digits))
         if self.operation not in SIGN:
             raise UserError(
                 f"unknown operation '{self.operation}'.", where="arithmetic", cure=f"Choose one of: {', '.join(SIGN)}."
             )
-        if len(self.digits) != 2 or not all(1 <= count <= 9 for count in self.digits):
+        if self.digits not in itertools.product(range(1, 10), repeat=2):
             raise UserError(
-                f"digits must be two counts from 1 to 9, got {list(self.digits)}.",
+                f"digits must be two counts from 1 to 9, got {self.digits}.",
                 where="arithmetic",
                 cure="For example digits=[2,2].",
             )
@@ -116,7 +118,7 @@ class Arithmetic(Task):
         first, second = self._ranges()
         if (
             len(parts) != 2
-            or not all(part.isascii() and part.isdigit() for part in parts)
+            or not all(part.isascii() and part.isdigit() and len(part) < 100 for part in parts)
             or int(parts[0]) not in first
             or int(parts[1]) not in second
         ):

@@ -6,6 +6,8 @@ model learns less in the same time (measured: see docs/results).
 
 from __future__ import annotations
 
+import math
+
 from benchmarks.problem import Problem
 from benchmarks.verifiable.arithmetic import Arithmetic
 
@@ -39,25 +41,53 @@ def _addition(task: Arithmetic, problem: Problem) -> str:
 
 
 def check(task: Arithmetic, problem: Problem, text: str) -> None:
-    """Read a trace again and recompute every line.
+    """Read a trace again: every line must be true, and use the question's numbers or what earlier lines found.
 
     Raises:
-        ValueError: if a line is false, or the lines do not lead to the labelled answer.
+        ValueError: if a line is false or does not follow, or the lines do not lead to the labelled answer.
     """
-    values = []
-    for line in text.split(";"):
-        left, equals, right = line.partition("=")
-        if not equals or not right.isdigit():
-            raise ValueError(f"'{line}' is no equation")
-        sign = "*" if "*" in left else "+"
-        terms = [int(term) for term in left.split(sign)]
-        value = terms[0] * terms[1] if sign == "*" else sum(terms)
-        if value != int(right):
-            raise ValueError(f"'{line}' is false: it is {value}")
-        values.append(right)
-    if task.operation == "addition":
-        end = values[-1][0] + "".join(value[1] for value in reversed(values))
-    else:
-        end = values[-1]
-    if int(end) != int(problem.answer):
+    lines = [_equation(line) for line in text.split(";")]
+    first, second = (int(number) for number in problem.question.split("+" if task.operation == "addition" else "*"))
+    end = _check_sums(lines, first, second) if task.operation == "addition" else _check_products(lines, first, second)
+    if end != int(problem.answer):
         raise ValueError(f"the trace ends with {end}, the label is {problem.answer}")
+
+
+def _equation(line: str) -> tuple[str, list[int], int]:
+    """Sign, terms and value of a true line such as ``27*30=0810``."""
+    left, equals, right = line.partition("=")
+    sign = "*" if "*" in left else "+"
+    terms = left.split(sign)
+    if not equals or not all(number.isdigit() for number in (*terms, right)):
+        raise ValueError(f"'{line}' is no equation")
+    numbers = [int(term) for term in terms]
+    value = math.prod(numbers) if sign == "*" else sum(numbers)
+    if value != int(right):
+        raise ValueError(f"'{line}' is false: it is {value}")
+    return sign, numbers, value
+
+
+def _check_products(lines: list[tuple[str, list[int], int]], first: int, second: int) -> int:
+    """Partial products of all digits of the second number, then their sums one after the other."""
+    products = [line for line in lines if line[0] == "*"]
+    if any(len(terms) != 2 or terms[0] != first for _, terms, _ in products):
+        raise ValueError(f"a product without {first}")
+    if sum(terms[1] for _, terms, _ in products) != second:
+        raise ValueError(f"the factors do not make {second}")
+    total = products[0][2]
+    for (_, _, product), (sign, terms, value) in zip(products[1:], lines[len(products) :], strict=True):
+        if sign != "+" or terms != [total, product]:
+            raise ValueError(f"the sum of {terms} is not that of {total} and {product}")
+        total = value
+    return total
+
+
+def _check_sums(lines: list[tuple[str, list[int], int]], first: int, second: int) -> int:
+    """The digits of both numbers from the last to the first, each with the carry of the line before."""
+    carry, end = 0, 0
+    for power, (_, terms, value) in enumerate(lines):
+        if terms != [first // 10**power % 10, second // 10**power % 10, carry]:
+            raise ValueError(f"line {power + 1} adds {terms}, not two digits and the carry {carry}")
+        carry = value // 10
+        end += value % 10 * 10**power
+    return end + carry * 10 ** len(lines)

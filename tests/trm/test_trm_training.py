@@ -20,7 +20,7 @@ from trm.options import TRMOptions
 from trm.solver import TRMSolver
 from trm.trainer import TRMTrainer, build, train
 
-TINY = {"width": 32, "inner_multiple": 32, "batch_size": 16, "T": 2, "n": 1, "supervision_steps": 3, "warmup_steps": 5}
+TINY = {"precision": "float32", "width": 32, "inner_multiple": 32, "batch_size": 16, "T": 2, "n": 1, "supervision_steps": 3, "warmup_steps": 5}
 
 
 def trainer_for(task, problems, output_dir, steps, **options):
@@ -115,7 +115,7 @@ def test_a_resumed_run_is_the_uninterrupted_run(task, problems, tmp_path):
 
 
 def test_mixed_precision_keeps_the_carry_in_float32(task, problems, tmp_path):
-    trainer = trainer_for(task, problems, tmp_path, 3, mixer="attention", trainer={"bf16": True})
+    trainer = trainer_for(task, problems, tmp_path, 3, mixer="attention", precision="bfloat16")
     trainer.train()
     assert trainer.carry.y.dtype == torch.float32
     assert all(torch.isfinite(p).all() for p in trainer.model.parameters())
