@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from benchmarks.problem import Answer, Problem, Verdict
@@ -99,7 +99,7 @@ def evaluate(
         solutions = solver.solve(batch)
         seconds = (time.perf_counter() - started) / len(batch)
         for problem, solution in zip(batch, solutions, strict=True):
-            timed = solution if solution.seconds else _with_seconds(solution, seconds)
+            timed = solution if solution.seconds else replace(solution, seconds=seconds)
             predictions.append(Prediction(problem, timed, task.verify(problem, solution.answer)))
         if on_progress is not None:
             on_progress(len(predictions))
@@ -129,9 +129,3 @@ def scaling_curve(task: Task, predictions: Sequence[Prediction]) -> list[Scaling
 def batched(items: Sequence[Problem], size: int) -> Iterable[Sequence[Problem]]:
     for start in range(0, len(items), size):
         yield items[start : start + size]
-
-
-def _with_seconds(solution: Solution, seconds: float) -> Solution:
-    from dataclasses import replace
-
-    return replace(solution, seconds=seconds)

@@ -82,15 +82,21 @@ def estimate(overrides: Overrides = None, model: Model = None, probe: bool = Tru
 
 
 @app.command()
-def report(folder: Annotated[Path, typer.Argument(help="Folder of a comparison.")]) -> None:
+def report(
+    folder: Annotated[Path, typer.Argument(help="Folder of a comparison.")],
+    markdown: Annotated[Path | None, typer.Option(help="Also write the tables as Markdown into this file.")] = None,
+) -> None:
     """Write the table and report.html of a comparison from its records."""
     from reasoning_kit.comparison import load_comparison
-    from reasoning_kit.report import comparison_table, write_report, write_summary
+    from reasoning_kit.report import comparison_table, markdown_table, write_report, write_summary
 
     comparison = load_comparison(folder)
     console = _console()
     console.print(comparison_table(comparison, console.width))
     write_summary(comparison)
+    if markdown is not None:
+        markdown.parent.mkdir(parents=True, exist_ok=True)
+        markdown.write_text(markdown_table(comparison))
     console.print(f"\nReport: [bold]{write_report(folder).absolute()}[/bold]")
 
 

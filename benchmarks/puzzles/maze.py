@@ -36,8 +36,9 @@ DOT = "."  # an open cell in text form, where spaces are easily lost
 class Maze(Task):
     """Shortest paths; ``wall_share`` and ``min_path`` shape generated mazes only.
 
-    Rotations and reflections keep a label *a* shortest path, but not the one that the tie-break chooses: on augmented
-    problems ``exact`` asks for the image of the label, which is a property of the problem before the symmetry.
+    Rotations and reflections keep a label *a* shortest path, but not the one that the tie-break chooses. So they are
+    symmetries of the task with the measure ``valid`` only; with ``exact`` there is none to augment with (the published
+    commands augment neither). The splits are disjoint up to them in both cases.
 
     Attributes:
         size: rows and columns, 3 to 52 (Maze-Hard: 30).
@@ -255,7 +256,9 @@ class Maze(Task):
         return Answer(to_board(tokens, self.vocabulary))
 
     def sample_symmetries(self, batch: int, generator: torch.Generator) -> Symmetries:
-        """Uniform over the eight rotations and reflections (see the class about what they do to labels)."""
+        """Uniform over the eight rotations and reflections; only the identity where ``exact`` is measured."""
+        if self.measure == "exact":
+            return Symmetries.identity(batch, self.positions, self.vocabulary_size)
         maps = torch.from_numpy(paths.symmetries(self.size)).to(generator.device)
         chosen = torch.randint(len(maps), (batch,), generator=generator, device=generator.device)
         tokens = torch.arange(self.vocabulary_size, device=generator.device).expand(batch, -1)
