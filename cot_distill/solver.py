@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +14,7 @@ from benchmarks.problem import Problem
 from benchmarks.task import Task
 from benchmarks.text_form import END_THINK, Style, read_completion
 from cot_distill.language_model import render_prompt
+from cot_distill.traces import trace_steps
 
 
 class CausalLMSolver:
@@ -75,13 +75,11 @@ class CausalLMSolver:
             steps=length,
             tokens=length,
             text=text,
-            trajectory=(*_pieces(text), Step("answer", text.rpartition(END_THINK)[2], answer)),
+            trajectory=(*self._thoughts(text), Step("answer", text.rpartition(END_THINK)[2], answer)),
         )
 
-
-def _pieces(text: str) -> list[Step]:
-    """A trace cut at its separators, to be shown one by one."""
-    trace, end, _ = text.partition(END_THINK)
-    if not end:
-        return []
-    return [Step(f"thought {i}", piece) for i, piece in enumerate(re.findall(r"[^;| ]+[;| ]?", trace), start=1)]
+    def _thoughts(self, text: str) -> list[Step]:
+        trace, end, _ = text.partition(END_THINK)
+        if not end or not trace:
+            return []
+        return [Step(f"thought {i}", step) for i, step in enumerate(trace_steps(self.task, trace), start=1)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -30,6 +31,11 @@ Fresh = Annotated[bool, typer.Option("--fresh", help="Move runs of another confi
 Model = Annotated[
     str | None, typer.Option("--model", help="Folder or hub name of a pretrained language model.", show_default=False)
 ]
+
+INTERRUPTED = 130  # what a shell reports after Ctrl-C
+CANNOT_WRITE = (
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENOSPC, errno.EDQUOT,
+)  # fmt: skip
 
 
 @app.command()
@@ -136,29 +142,23 @@ def _console() -> Any:
 
 def _with_model(overrides: list[str] | None, model: str | None) -> list[str]:
     chosen = list(overrides or [])
-    return chosen if model is None else [*chosen, f"model.path={model}"]
+    quoted = (model or "").replace("'", "\\'")  # a path may hold signs that Hydra would read as its own
+    return chosen if model is None else [*chosen, f"model.path='{quoted}'"]
 
 
 def main() -> None:
     """Entry point: a user's mistake is one message and exit code 2, no traceback."""
     try:
-        app(standalone_mode=False)
-    except SystemExit:
+        app()
+    except SystemExit as ending:
+        if ending.code == INTERRUPTED:
+            print("\nStopped. What is finished is kept; the same command goes on from there.", file=sys.stderr)
         raise
-    except KeyboardInterrupt:
-        sys.exit("\nStopped. What is finished is kept; the same command goes on from there.")
-    except BaseException as error:
+    except Exception as error:
         sys.exit(_exit_code(error))
 
 
-def _exit_code(error: BaseException) -> int:
-    import click
-
-    if isinstance(error, click.exceptions.Exit):
-        return error.exit_code
-    if isinstance(error, click.ClickException):
-        error.show()
-        return 2
+def _exit_code(error: Exception) -> int:
     from benchmarks.errors import UserError
 
     if isinstance(error, UserError):
@@ -171,4 +171,7 @@ def _exit_code(error: BaseException) -> int:
         if error.report:
             print(f"The report holds the runs that finished: {error.report}", file=sys.stderr)
         return 2 if error.user_error else 1
+    if isinstance(error, OSError) and error.errno in CANNOT_WRITE:
+        print(f"error: {error.filename}: {error.strerror}. Give another folder, or make room.", file=sys.stderr)
+        return 2
     raise error

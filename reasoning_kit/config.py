@@ -9,9 +9,9 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
+from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, get_type_hints
+from typing import Any, Literal, get_args, get_type_hints
 
 from benchmarks.budget import Budget
 from benchmarks.errors import UserError, did_you_mean
@@ -52,6 +52,10 @@ class TaskOptions:
     seed: int = 0
     options: dict[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        for key, least in (("train_size", 1), ("test_size", 1), ("seed", 0)):
+            at_least(least, getattr(self, key), key)
+
     def load(self) -> Task:
         return load_task(self.family, **self.options)
 
@@ -70,10 +74,29 @@ class EvaluationOptions:
     milestones: tuple[float, ...] = (0.25, 0.5, 0.75)
     curve_problems: int = 100
 
+    def __post_init__(self) -> None:
+        at_least(1, self.batch_size, "batch_size")
+        at_least(0, self.curve_problems, "curve_problems")
+        if not all(0 < share < 1 for share in self.milestones):
+            raise UserError(
+                f"{list(self.milestones)} are not all shares of the budget.",
+                where="milestones",
+                cure="Give numbers between 0 and 1, or [] for none.",
+            )
+
+
+def at_least(least: int, value: int, where: str) -> None:
+    if value < least:
+        raise UserError(f"{value} is too small.", where=where, cure=f"Give {least} or more.")
+
 
 @dataclass(frozen=True)
 class RunSpec:
-    """One method on one task with one seed: everything that decides its result."""
+    """One method on one task with one seed: everything that decides its result.
+
+    Attributes:
+        data: folder of the published files, for a task that reads files.
+    """
 
     task_name: str
     task: TaskOptions
@@ -120,8 +143,12 @@ class ExperimentConfig:
 
     def runs(self) -> list[RunSpec]:
         """Every run, seeds outermost so that a stopped comparison has whole seeds."""
+
+        def data(task: TaskOptions) -> str | None:
+            return self.data if task.train_file or task.test_file else None
+
         return [
-            RunSpec(task_name, task, method, options, self.model, self.budget, seed, self.evaluation, self.data)
+            RunSpec(task_name, task, method, options, self.model, self.budget, seed, self.evaluation, data(task))
             for seed in range(self.seeds)
             for task_name, task in self.tasks.items()
             for method, options in self.methods.items()
@@ -129,10 +156,22 @@ class ExperimentConfig:
 
 
 def find_data_file(name: str | None, data: str | None) -> Path | None:
+    """
+    Raises:
+        UserError: if it can only lie in a data folder, and none is given.
+    """
     if name is None:
         return None
     path = Path(name).expanduser()
-    return path if path.is_absolute() or path.exists() or data is None else Path(data).expanduser() / path
+    if path.is_absolute() or path.exists():
+        return path
+    if data is None:
+        raise UserError(
+            "there is no such file here.",
+            where=name,
+            cure=f"Give data=FOLDER, the folder of the published files, or set {DATA_VARIABLE}.",
+        )
+    return Path(data) / path
 
 
 def fingerprint(spec: RunSpec) -> str:
@@ -178,12 +217,19 @@ def _compose(overrides: Sequence[str]) -> dict[str, Any]:
     from hydra import compose, initialize_config_dir
     from hydra.errors import HydraException
     from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
+    from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
     prepared = [_prepare(override) for override in overrides]
+    groups = [override for override in prepared if override.partition("=")[0] in GROUPS]
     try:
         with initialize_config_dir(str(config_folder().absolute()), version_base="1.3"):
+            chosen = compose("compare", groups)
+            for override in overrides:
+                _check_chosen(override, {group: list(chosen[group]) for group in ("task", "method")})
             composed = OmegaConf.to_container(compose("compare", prepared), resolve=True, throw_on_missing=True)
+    except MissingMandatoryValue as error:
+        key = str(error.full_key)
+        raise UserError("a value is missing.", where=key, cure=f"Give it: {key}=VALUE.") from None
     except (HydraException, OmegaConfBaseException) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"cannot be read ({reason}).", where=" ".join(overrides), cure="Write key=value.") from None
@@ -203,6 +249,21 @@ def _prepare(override: str) -> str:
         if name not in choices(key):
             raise UserError(f"unknown {key} '{name}'.", where=override, cure=did_you_mean(name, choices(key)))
     return override
+
+
+def _check_chosen(override: str, chosen: Mapping[str, list[str]]) -> None:
+    """An option of a task or method that takes no part would silently do nothing, or bring it in."""
+    group, _, rest = override.partition("=")[0].partition(".")
+    name = rest.partition(".")[0]
+    if not name or name in chosen.get(group, [name]):
+        return
+    if name not in choices(group):
+        raise UserError(f"unknown {group} '{name}'.", where=override, cure=did_you_mean(name, choices(group)))
+    raise UserError(
+        f"the {group} '{name}' takes no part.",
+        where=override,
+        cure=f"Name it: {group}=[{','.join([*chosen[group], name])}].",
+    )
 
 
 def check_config(raw: Mapping[str, Any]) -> ExperimentConfig:
@@ -227,7 +288,8 @@ def check_config(raw: Mapping[str, Any]) -> ExperimentConfig:
             raise UserError(f"unknown method '{name}'.", where="method", cure=did_you_mean(name, METHODS))
         methods[name] = checked(METHODS[name], options, f"method.{name}")
     plain: dict[str, Any] = {key: raw[key] for key in ("name", "seeds", "jobs", "threads", "out", "data") if key in raw}
-    plain["data"] = plain.get("data") or os.environ.get(DATA_VARIABLE)
+    if data := plain.get("data") or os.environ.get(DATA_VARIABLE):
+        plain["data"] = str(Path(str(data)).expanduser().absolute())
     config = checked(
         ExperimentConfig,
         plain,
@@ -240,8 +302,8 @@ def check_config(raw: Mapping[str, Any]) -> ExperimentConfig:
     )
     for key in ("seeds", "jobs", "threads"):
         value = getattr(config, key)
-        if value is not None and value < 1:
-            raise UserError(f"{key} is {value}.", where=key, cure="Give 1 or more.")
+        if value is not None:
+            at_least(1, value, key)
     return config
 
 
@@ -258,9 +320,13 @@ def _checked_task(name: str, raw: Mapping[str, Any]) -> TaskOptions:
     task = checked(TaskOptions, {key: value for key, value in raw.items() if key in own}, where)
     options = {key: value for key, value in raw.items() if key in family_keys}
     checked(family, options, where)  # raises here, not in the middle of a comparison
-    if task.train_size < 1 or task.test_size < 1:
-        raise UserError("a size below 1.", where=where, cure="Give train_size and test_size of 1 or more.")
-    return TaskOptions(**{f.name: getattr(task, f.name) for f in fields(task) if f.name != "options"}, options=options)
+    return replace(task, train_file=_absolute(task.train_file), test_file=_absolute(task.test_file), options=options)
+
+
+def _absolute(name: str | None) -> str | None:
+    """A file that lies here, so that a run is understood from other folders; another one lies in ``data``."""
+    path = Path(name or "").expanduser()
+    return str(path.absolute()) if name and path.is_file() else name
 
 
 def checked(cls: type, raw: Mapping[str, Any], where: str, **ready: Any) -> Any:
@@ -285,6 +351,9 @@ def checked(cls: type, raw: Mapping[str, Any], where: str, **ready: Any) -> Any:
         if is_dataclass(hints[key]):
             values[key] = checked(hints[key], value or {}, path)
             continue
+        types = (hints[key], *get_args(hints[key]))
+        if isinstance(value, bool) and bool not in types and Any not in types:  # which Python takes for 1 or 0
+            raise UserError(f"{value!r} does not fit.", where=path, cure=f"It is of type {known[key].type}.")
         try:
             values[key] = TypeAdapter(hints[key]).validate_python(value)
         except ValidationError as error:
@@ -295,4 +364,9 @@ def checked(cls: type, raw: Mapping[str, Any], where: str, **ready: Any) -> Any:
     for key, spec in known.items():
         if key not in values and spec.default is MISSING and spec.default_factory is MISSING:
             raise UserError(f"'{key}' is missing.", where=where or "configuration", cure="Give it a value.")
-    return cls(**values)
+    try:
+        return cls(**values)
+    except UserError as error:  # raised by the class, which does not know where it stands
+        inside = error.where is not None and error.where.split(".")[0] != where.split(".")[0]
+        path = f"{where}.{error.where}" if where and inside else error.where or where
+        raise UserError(error.what, where=path, cure=error.cure) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib import import_module
 from types import ModuleType
 
@@ -32,6 +33,11 @@ def write_trace(task: Task, problem: Problem) -> str:
         UserError: if the family has no teacher.
     """
     return _teacher(task).trace(task, problem)
+
+
+def trace_steps(task: Task, trace: str) -> list[str]:
+    """A trace, a model's too, cut into its steps; characters that belong to no step stand alone."""
+    return re.findall(f"(?:{_teacher(task).STEP})|.", trace, flags=re.DOTALL)
 
 
 def check_trace(task: Task, problem: Problem, trace: str) -> None:

@@ -12,6 +12,9 @@ from benchmarks.problem import Problem
 from benchmarks.verifiable.arithmetic import Arithmetic
 
 
+STEP = "[^;]+;?"  # one equation
+
+
 def trace(task: Arithmetic, problem: Problem) -> str:
     """The worked steps, the last of which ends with the answer."""
     if task.operation == "addition":

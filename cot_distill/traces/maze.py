@@ -15,6 +15,7 @@ from benchmarks.puzzles import maze_paths as paths
 from benchmarks.puzzles.maze import LETTERS, Maze
 
 TURN = "|"
+STEP = r"[a-zA-Z]{2}[DLRU]"
 
 
 def trace(task: Maze, problem: Problem) -> str:

@@ -21,6 +21,7 @@ from benchmarks.puzzles.sudoku_rules import EMPTY, name_of_cell, units, units_of
 from benchmarks.puzzles.sudoku_search import Step, solving_steps
 
 LETTERS = "abcdefghi"
+STEP = r"[?!]?[a-i]{2}[1-9]"
 SIGNS = {"single": "", "guess": "?", "retract": "!"}
 
 

@@ -20,7 +20,16 @@ from trm.options import TRMOptions
 from trm.solver import TRMSolver
 from trm.trainer import TRMTrainer, build, train
 
-TINY = {"precision": "float32", "width": 32, "inner_multiple": 32, "batch_size": 16, "T": 2, "n": 1, "supervision_steps": 3, "warmup_steps": 5}
+TINY = {
+    "precision": "float32",
+    "width": 32,
+    "inner_multiple": 32,
+    "batch_size": 16,
+    "T": 2,
+    "n": 1,
+    "supervision_steps": 3,
+    "warmup_steps": 5,
+}
 
 
 def trainer_for(task, problems, output_dir, steps, **options):

@@ -7,6 +7,7 @@ import torch
 
 from benchmarks.puzzles.sudoku import Sudoku
 from benchmarks.splits import augment
+from cot_distill.traces import trace_steps
 from cot_distill.traces.sudoku import check, trace
 
 # From Sudoku-Extreme's train.csv.gz; needs guesses, some of them wrong.
@@ -86,3 +87,8 @@ def test_a_wrong_label_is_refused() -> None:
         trace(task, wrong)
     with pytest.raises(ValueError, match="the label is"):
         check(task, wrong, trace(task, problem))
+
+
+def test_a_trace_is_cut_into_its_steps() -> None:
+    assert trace_steps(Sudoku(4), "aa1?bc2!bc2") == ["aa1", "?bc2", "!bc2"]
+    assert trace_steps(Sudoku(4), "aa1b2") == ["aa1", "b", "2"], "what a model garbles is kept"
