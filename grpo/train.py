@@ -76,7 +76,8 @@ class PricedGRPOTrainer(BudgetedTrainerMixin, GRPOTrainer):  # type: ignore[misc
 
     def _tokenize_prompts(self, prompts: list[str]) -> tuple[list[list[int]], None, dict[str, Any]]:
         """As in training and in the solver: a start token, where there is one, comes from the chat template."""
-        return self.processing_class(text=prompts, add_special_tokens=False)["input_ids"], None, {}
+        tokenizer: Any = self.processing_class
+        return tokenizer(prompts, add_special_tokens=False)["input_ids"], None, {}
 
     @property
     def shape(self) -> CausalLMShape:

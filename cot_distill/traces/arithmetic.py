@@ -11,7 +11,6 @@ import math
 from benchmarks.problem import Problem
 from benchmarks.verifiable.arithmetic import Arithmetic
 
-
 STEP = "[^;]+;?"  # one equation
 
 
