@@ -59,7 +59,9 @@ def train(overrides: Overrides = None, out: Out = None, fresh: Fresh = False, mo
 @app.command("eval")
 def evaluate(
     run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
-    overrides: Annotated[list[str] | None, typer.Argument(help="Options of the task: test_size=1000 seed=7")] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Argument(help="Other test problems: test_size=1000 seed=7 test_file=PATH")
+    ] = None,
 ) -> None:
     """Answer the test problems of a finished run again, or others: other seed, size or file."""
     from reasoning_kit.inspect_run import evaluate_run

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from benchmarks.errors import UserError
 from reasoning_kit.config import ExperimentConfig, load_config
 from reasoning_kit.environment import free_cores
 from reasoning_kit.launch import Job, launch
+from reasoning_kit.results import settle
 
 
 def compare(overrides: Sequence[str], out: Path | None, fresh: bool, console: Console) -> Path:
@@ -28,14 +28,7 @@ def compare(overrides: Sequence[str], out: Path | None, fresh: bool, console: Co
 
     config = load_config(overrides)
     folder = out or Path(config.out or f"runs/{config.name}")
-    check_data(config, console)
-    jobs = config.jobs or parallel_runs(config)
-    console.print(
-        f"[bold]{config.name}[/bold]: {len(config.tasks)} task(s), {len(config.methods)} method(s), {config.seeds} "
-        f"seed(s), {config.budget.limit:g} {config.budget.unit} of training each, {jobs} run(s) at a time. "
-        f"Results in {folder}"
-    )
-    done = launch(config.runs(), folder, jobs, config.threads, fresh, console)
+    done = _run(config, folder, fresh, console)
     failed = [job for job in done if job.phase == "failed"]
     if len(failed) == len(done):
         raise RunsFailed(failed, None)
@@ -48,6 +41,20 @@ def compare(overrides: Sequence[str], out: Path | None, fresh: bool, console: Co
     if failed:
         raise RunsFailed(failed, report)
     return report
+
+
+def _run(config: ExperimentConfig, folder: Path, fresh: bool, console: Console) -> list[Job]:
+    """Everything that can be refused is refused before the first run starts."""
+    problems = check_data(config, console)
+    for moved in settle(config.runs(), problems, folder, fresh):
+        console.print(f"A run of another configuration is now in {moved}", soft_wrap=True)
+    jobs = config.jobs or parallel_runs(config)
+    console.print(
+        f"[bold]{config.name}[/bold]: {len(config.tasks)} task(s), {len(config.methods)} method(s), {config.seeds} "
+        f"seed(s), {config.budget.limit:g} {config.budget.unit} of training each, {jobs} run(s) at a time. "
+        f"Results in {folder}"
+    )
+    return launch(config.runs(), folder, jobs, config.threads, console)
 
 
 class RunsFailed(Exception):
@@ -64,20 +71,24 @@ class RunsFailed(Exception):
         super().__init__("\n".join(lines))
 
 
-def check_data(config: ExperimentConfig, console: Console) -> None:
+def check_data(config: ExperimentConfig, console: Console) -> dict[str, str]:
     """Read or generate every task's problems once, so that a broken file is told before anything is trained.
+
+    Returns:
+        the fingerprint of each task's problems.
 
     Raises:
         UserError: as :func:`benchmarks.splits.build_splits`.
     """
     from benchmarks.splits import build_splits
 
+    fingerprints = {}
     for name, options in config.tasks.items():
         with console.status(f"checking the problems of {name}"):
             files = [config.data_file(file) for file in (options.train_file, options.test_file)]
             splits = build_splits(options.load(), options.train_size, options.test_size, options.seed, *files)
-        if len(splits.train) < options.train_size or len(splits.test) < options.test_size:
-            console.print(f"{name}: the files hold {len(splits.train)} training and {len(splits.test)} test problems.")
+        fingerprints[name] = splits.fingerprint
+    return fingerprints
 
 
 def parallel_runs(config: ExperimentConfig) -> int:
@@ -97,7 +108,6 @@ def train_one(overrides: Sequence[str], out: Path | None, fresh: bool, console: 
         RunsFailed: if it crashed.
     """
     config = load_config(overrides)
-    runs = config.runs()
     if len(config.tasks) != 1 or len(config.methods) != 1:
         raise UserError(
             f"{len(config.tasks)} task(s) and {len(config.methods)} method(s) are named.",
@@ -105,9 +115,8 @@ def train_one(overrides: Sequence[str], out: Path | None, fresh: bool, console: 
             cure="Name one of each: reasoning-kit train task=sudoku-4x4 method=trm",
         )
     folder = out or Path(config.out or f"runs/{config.name}")
-    check_data(config, console)
-    jobs = launch(runs, folder, config.jobs or parallel_runs(config), config.threads, fresh, console)
+    jobs = _run(config, folder, fresh, console)
     failed = [job for job in jobs if job.phase == "failed"]
     if failed:
         raise RunsFailed(failed, None)
-    return folder / os.path.commonpath([str(run.folder) for run in runs])
+    return jobs[0].folder if len(jobs) == 1 else jobs[0].folder.parent

@@ -160,13 +160,15 @@ class Comparison:
 
 
 def load_comparison(directory: Path) -> Comparison:
-    """Everything below ``directory``, in whatever folders its runs lie.
+    """Everything below ``directory``, in whatever folders its runs lie; hidden ones hold what was moved aside.
 
     Raises:
         UserError: if there is no record, one cannot be read, or runs of one task answered different problems.
     """
     by_task: dict[str, list[Run]] = defaultdict(list)
     for path in sorted(directory.glob(f"**/{RECORD}")):
+        if any(part.startswith(".") for part in path.relative_to(directory).parts):
+            continue
         record = RunRecord.load(path.parent)
         rows = {row["id"]: row for row in load_predictions(path.parent)}
         by_task[record.task["name"]].append(Run(path.parent, record, rows))

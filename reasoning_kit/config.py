@@ -226,7 +226,8 @@ def _compose(overrides: Sequence[str]) -> dict[str, Any]:
             chosen = compose("compare", groups)
             for override in overrides:
                 _check_chosen(override, {group: list(chosen[group]) for group in ("task", "method")})
-            composed = OmegaConf.to_container(compose("compare", prepared), resolve=True, throw_on_missing=True)
+            final = chosen if groups == prepared else compose("compare", prepared)
+            composed = OmegaConf.to_container(final, resolve=True, throw_on_missing=True)
     except MissingMandatoryValue as error:
         key = str(error.full_key)
         raise UserError("a value is missing.", where=key, cure=f"Give it: {key}=VALUE.") from None
@@ -294,12 +295,13 @@ def check_config(raw: Mapping[str, Any]) -> ExperimentConfig:
         ExperimentConfig,
         plain,
         "",
-        tasks={name: _checked_task(name, {**options, **sizes}) for name, options in raw["task"].items()},
+        tasks={name: _checked_task(name, options, sizes) for name, options in raw["task"].items()},
         methods=methods,
         model=checked(ModelOptions, raw.get("model") or {}, "model"),
         budget=checked(Budget, raw.get("budget") or {}, "budget"),
         evaluation=checked(EvaluationOptions, raw.get("evaluation") or {}, "evaluation"),
     )
+    _check_batches(config)
     for key in ("seeds", "jobs", "threads"):
         value = getattr(config, key)
         if value is not None:
@@ -307,8 +309,21 @@ def check_config(raw: Mapping[str, Any]) -> ExperimentConfig:
     return config
 
 
-def _checked_task(name: str, raw: Mapping[str, Any]) -> TaskOptions:
+def _check_batches(config: ExperimentConfig) -> None:
+    """A recursive model drops the last batch of a pass, so the problems must fill one."""
+    for task_name, task in config.tasks.items():
+        for method, options in config.methods.items():
+            if isinstance(options, TRMOptions) and options.batch_size > task.train_size:
+                raise UserError(
+                    f"{task.train_size} training problems of {task_name} do not fill a batch of {options.batch_size}.",
+                    where=f"method.{method}.batch_size",
+                    cure=f"Choose at most {task.train_size}, or more training problems.",
+                )
+
+
+def _checked_task(name: str, raw: Any, sizes: Mapping[str, Any]) -> TaskOptions:
     where = f"task.{name}"
+    raw = {**_mapping(raw, where), **sizes}
     if "family" not in raw:
         raise UserError("a task needs a family.", where=where, cure=f"Choose one of: {', '.join(choices('task'))}.")
     own = {f.name for f in fields(TaskOptions)} - {"options"}
@@ -329,7 +344,13 @@ def _absolute(name: str | None) -> str | None:
     return str(path.absolute()) if name and path.is_file() else name
 
 
-def checked(cls: type, raw: Mapping[str, Any], where: str, **ready: Any) -> Any:
+def _mapping(raw: Any, where: str) -> Mapping[str, Any]:
+    if not isinstance(raw, Mapping):
+        raise UserError(f"{raw!r} is no group of options.", where=where, cure=f"Give single ones: {where}.KEY=VALUE.")
+    return raw
+
+
+def checked(cls: type, raw: Any, where: str, **ready: Any) -> Any:
     """An instance of a dataclass from plain values, nested dataclasses included.
 
     Args:
@@ -344,12 +365,14 @@ def checked(cls: type, raw: Mapping[str, Any], where: str, **ready: Any) -> Any:
     hints = get_type_hints(cls)
     known = {f.name: f for f in fields(cls) if f.name not in ready}
     values = dict(ready)
-    for key, value in raw.items():
+    for key, value in _mapping(raw, where).items():
         path = f"{where}.{key}" if where else key
         if key not in known:
             raise UserError(f"unknown key '{key}'.", where=where or "configuration", cure=did_you_mean(key, known))
         if is_dataclass(hints[key]):
-            values[key] = checked(hints[key], value or {}, path)
+            factory = known[key].default_factory
+            usual = asdict(factory()) if factory is not MISSING else {}
+            values[key] = checked(hints[key], {**usual, **_mapping(value, path)}, path)
             continue
         types = (hints[key], *get_args(hints[key]))
         if isinstance(value, bool) and bool not in types and Any not in types:  # which Python takes for 1 or 0

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -59,11 +59,23 @@ def estimate(overrides: Sequence[str], probe: bool, console: Console) -> list[Es
             with console.status(f"{spec.task_name}: {spec.method}"):
                 rows.append(estimate_run(spec, probe))
     console.print(_table(config, rows))
+    for name, options in config.methods.items():
+        chosen = " ".join(f"{key}={value}" for key, value in _flat(asdict(options)))
+        console.print(f"method.{name}: {chosen}", style="dim", markup=False, highlight=False)
     known = [row.seconds for row in rows if row.seconds is not None]
     if known:
         total = sum(known) * config.seeds
         console.print(f"All {len(rows) * config.seeds} runs, one after another: about {_duration(total)} of training.")
     return rows
+
+
+def _flat(options: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """Every option with its key as one types it after ``method.NAME.``."""
+    for key, value in options.items():
+        if isinstance(value, Mapping) and value:
+            yield from _flat(value, f"{above}{key}.")
+        else:
+            yield above + key, value
 
 
 def estimate_run(spec: RunSpec, probe: bool) -> Estimate:

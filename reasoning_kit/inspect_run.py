@@ -14,9 +14,14 @@ from rich.panel import Panel
 from rich.progress import Progress
 from rich.text import Text
 
-from benchmarks.errors import UserError
+from benchmarks.errors import UserError, did_you_mean
+from benchmarks.evaluation import Solver
+from benchmarks.problem import Problem
 from benchmarks.records import RunRecord
-from reasoning_kit.config import RunSpec, TaskOptions, checked, spec_from_dict
+from benchmarks.task import Task
+from reasoning_kit.config import RunSpec, TaskOptions, checked, find_data_file, spec_from_dict
+
+EVALUATION_KEYS = ("test_size", "seed", "test_file")  # what eval can change about the problems
 
 
 def load_run(folder: Path) -> RunSpec:
@@ -32,16 +37,20 @@ def evaluate_run(folder: Path, overrides: Sequence[str], console: Console) -> No
     """Print accuracy with its interval and the price of an answer; write ``eval.json`` beside the record.
 
     Raises:
-        UserError: if the run is not finished, an option is unknown, or a file is wrong.
+        UserError: if the run is not finished, an option is unknown, a file is wrong, or a problem was trained on.
     """
     spec = load_run(folder)
-    spec = replace(spec, task=_changed(spec.task, overrides))
+    options = _changed(spec.task, overrides)
     from benchmarks.evaluation import evaluate
     from benchmarks.records import write_atomically
-    from reasoning_kit.experiment import load_solver, load_splits, summarise
+    from benchmarks.splits import Splits, prove_disjoint
+    from reasoning_kit.experiment import load_splits, summarise
 
     task, splits = load_splits(spec)
-    solver = load_solver(spec, task, folder)
+    if options != spec.task:
+        splits = Splits(splits.train, _test_problems(task, options, spec.data))
+        prove_disjoint(splits.train, splits.test, where=options.test_file or task.name)
+    solver = _load_quietly(spec, task, folder)
     with Progress(console=console, transient=True) as progress:
         bar = progress.add_task(f"{spec.method} on {spec.task_name}", total=len(splits.test))
         evaluation = evaluate(
@@ -57,8 +66,25 @@ def evaluate_run(folder: Path, overrides: Sequence[str], console: Console) -> No
         console.print(f"{name:9} {value['value']:.1%}  [{value['low']:.1%}, {value['high']:.1%}]", highlight=False)
     for name in ("flops_per_answer", "steps_per_answer", "seconds_per_answer"):
         console.print(f"{name.replace('_', ' '):20} {metrics[name]['value']:.4g}", highlight=False)
-    result = {"task": asdict(spec.task), "data": splits.fingerprint, "metrics": metrics}
+    result = {"task": asdict(options), "data": splits.fingerprint, "metrics": metrics}
     write_atomically(folder / "eval.json", json.dumps(result, indent=1))
+
+
+def _load_quietly(spec: RunSpec, task: Task, folder: Path) -> Solver:
+    """Without the bar that transformers draws for weights that load in an instant."""
+    from transformers.utils import logging
+
+    from reasoning_kit.experiment import load_solver
+
+    logging.disable_progress_bar()
+    return load_solver(spec, task, folder)
+
+
+def _test_problems(task: Task, options: TaskOptions, data: str | None) -> list[Problem]:
+    file = find_data_file(options.test_file, data)
+    if file is None:
+        return task.generate("test", options.test_size, options.seed)
+    return task.read(file, options.test_size, options.seed)
 
 
 def _changed(task: TaskOptions, overrides: Sequence[str]) -> TaskOptions:
@@ -67,6 +93,8 @@ def _changed(task: TaskOptions, overrides: Sequence[str]) -> TaskOptions:
         key, equals, value = override.partition("=")
         if not equals:
             raise UserError("an option is written key=value.", where=override, cure="For example test_size=1000.")
+        if key not in EVALUATION_KEYS:
+            raise UserError(f"unknown key '{key}'.", where=override, cure=did_you_mean(key, EVALUATION_KEYS))
         changes[key] = value
     current = {key: value for key, value in asdict(task).items() if key != "options"}
     changed: TaskOptions = checked(TaskOptions, current | changes, "eval")
@@ -84,19 +112,18 @@ def solve_puzzle(folder: Path, puzzle: str | None, file: Path | None, console: C
     task = spec.task.load()
     problem = task.parse_question(text)
     from benchmarks.evaluation import evaluate
-    from reasoning_kit.experiment import describe_solution, load_solver
+    from reasoning_kit.experiment import describe_solution
 
-    solver = load_solver(spec, task, folder)
+    solver = _load_quietly(spec, task, folder)
     [prediction] = evaluate(solver, task, [problem]).predictions
     shown = describe_solution(task, prediction)
     console.print(Panel(Text(shown["question"]), title="question", expand=False))
-    thoughts = [step for step in shown["steps"] if step["correct"] is None]
+    *earlier, last = shown["steps"]
+    thoughts = [step["text"] for step in earlier if step["correct"] is None]
     if thoughts:
-        trace = "".join(step["text"] for step in thoughts)
-        console.print(Panel(Text(trace), title=f"{len(thoughts)} thoughts", expand=False))
-    for step in shown["steps"]:
-        if step["correct"] is not None:
-            console.print(Panel(Text(step["text"]), title=_title(step), expand=False))
+        console.print(Panel(Text("".join(thoughts)), title=f"{len(thoughts)} thoughts", expand=False))
+    for step in [*(step for step in earlier if step["correct"] is not None), last]:
+        console.print(Panel(Text(step["text"]), title=_title(step), expand=False))
     verdict = prediction.verdict
     console.print(
         f"{'right' if verdict.correct else 'wrong: ' + verdict.reason}   "
@@ -109,7 +136,8 @@ def solve_puzzle(folder: Path, puzzle: str | None, file: Path | None, console: C
 def _title(step: dict[str, Any]) -> str:
     halting = step["halting_probability"]
     belief = "" if halting is None else f", halting probability {halting:.2f}"
-    return f"{step['label']}: {'right' if step['correct'] else 'wrong'}{belief}"
+    verdict = {True: "right", False: "wrong", None: "cannot be read"}[step["correct"]]
+    return f"{step['label']}: {verdict}{belief}"
 
 
 def _puzzle_text(puzzle: str | None, file: Path | None) -> str:
@@ -117,8 +145,8 @@ def _puzzle_text(puzzle: str | None, file: Path | None) -> str:
         raise UserError("give one puzzle.", where="solve", cure="Type it after the folder, or give --file PATH.")
     if file is not None:
         try:
-            return file.read_text()
+            return file.read_text().strip("\r\n")
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(f"cannot be read ({error}).", where=str(file), cure="Check the path.") from None
     assert puzzle is not None
-    return sys.stdin.read() if puzzle == "-" else puzzle
+    return sys.stdin.read().strip("\r\n") if puzzle == "-" else puzzle  # spaces are open cells of a maze

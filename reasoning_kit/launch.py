@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -22,8 +21,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from benchmarks.errors import UserError
-from benchmarks.records import RECORD, RunRecord, write_atomically
-from reasoning_kit.config import RunSpec, fingerprint
+from benchmarks.records import write_atomically
+from reasoning_kit.config import RunSpec
+from reasoning_kit.results import is_finished
 from reasoning_kit.worker import SPEC, USER_ERROR
 
 
@@ -59,20 +59,16 @@ class Job:
         return self.phase in ("done", "failed", "finished before")
 
 
-def launch(specs: Sequence[RunSpec], out: Path, jobs: int, threads: int, fresh: bool, console: Console) -> list[Job]:
+def launch(specs: Sequence[RunSpec], out: Path, jobs: int, threads: int, console: Console) -> list[Job]:
     """Run everything that is not finished yet.
 
     Args:
         jobs: processes at a time.
         threads: CPU threads of each.
-        fresh: move results of another configuration aside instead of refusing.
 
     A run that fails says so in its job, and the others go on.
-
-    Raises:
-        UserError: if ``out`` holds runs of another configuration.
     """
-    todo = [_prepare(spec, out / spec.folder, fresh) for spec in specs]
+    todo = [_prepare(spec, out / spec.folder) for spec in specs]
     waiting = [job for job in todo if not job.over]
     with _live(todo, console), _terminated(waiting):
         running: list[Job] = []
@@ -86,26 +82,12 @@ def launch(specs: Sequence[RunSpec], out: Path, jobs: int, threads: int, fresh: 
     return todo
 
 
-def _prepare(spec: RunSpec, folder: Path, fresh: bool) -> Job:
-    job = Job(spec, folder)
-    if (folder / RECORD).exists() and RunRecord.load(folder).fingerprint == fingerprint(spec):
-        job.phase, job.share = "finished before", 1.0
-        return job
-    if (folder / SPEC).exists() and json.loads((folder / SPEC).read_text()) != json.loads(json.dumps(asdict(spec))):
-        if not fresh:
-            raise UserError(
-                "holds a run of another configuration.",
-                where=str(folder),
-                cure="Give another folder with --out, or --fresh to move it aside.",
-            )
-        shutil.move(folder, _aside(folder))
+def _prepare(spec: RunSpec, folder: Path) -> Job:
+    if is_finished(spec, folder):
+        return Job(spec, folder, "finished before", 1.0)
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / SPEC, json.dumps(asdict(spec), indent=1))
-    return job
-
-
-def _aside(folder: Path) -> Path:
-    return folder.with_name(f".{folder.name}-{time.strftime('%Y%m%d-%H%M%S')}")
+    return Job(spec, folder)
 
 
 def _start(job: Job, threads: int) -> None:
@@ -118,7 +100,8 @@ def _start(job: Job, threads: int) -> None:
         "PYTHONWARNINGS": "ignore",
     }
     job.process = subprocess.Popen(
-        [sys.executable, "-m", "reasoning_kit.worker", str(job.folder / SPEC), str(job.folder)],
+        # -P: a folder or file here that is called like a package must not be imported in its place
+        [sys.executable, "-P", "-m", "reasoning_kit.worker", str(job.folder / SPEC), str(job.folder)],
         stdout=subprocess.PIPE,
         text=True,
         env=environment,
@@ -153,16 +136,21 @@ def _ended(job: Job) -> bool:
 
 @contextmanager
 def _terminated(jobs: Sequence[Job]) -> Iterator[None]:
-    """No process outlives us, however we end."""
+    """No process outlives us when we are stopped, by a signal or a closed terminal (:mod:`reasoning_kit.worker` sees
+    to the rest)."""
     everything = list(jobs)
-    previous = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    ours = [s for s in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(s) is not signal.SIG_IGN]  # nohup
+    previous = {number: signal.signal(number, lambda got, _: sys.exit(128 + got)) for number in ours}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, previous)
-        for job in everything:
-            if job.process is not None and job.process.poll() is None:
-                job.process.terminate()
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+        alive = [job.process for job in everything if job.process is not None and job.process.poll() is None]
+        for process in alive:
+            process.terminate()
+        for process in alive:
+            process.wait()
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from reasoning_kit.config import choices, config_folder, load_config
 def list_tasks(console: Console) -> None:
     table = Table(title="Tasks (name them with task=NAME or task=[NAME,NAME])")
     for heading in ("name", "family", "positions", "symbols", "measure", "what it is"):
-        table.add_column(heading)
+        table.add_column(heading, no_wrap=heading == "name")  # which one has to type
     for name in choices("task"):
         options = load_config([f"task={name}"]).tasks[name]
         task = options.load()

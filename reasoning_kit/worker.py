@@ -6,12 +6,15 @@ standard output; everything else that libraries print goes to the run's log.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import sys
+import threading
 import time
 import traceback
 from pathlib import Path
+from typing import TextIO
 
 SPEC, LOG = "spec.json", "log.txt"
 FAILED, USER_ERROR = 1, 2
@@ -27,9 +30,11 @@ def main(spec_file: str, folder_name: str) -> int:
     def say(**message: object) -> None:
         channel.write(json.dumps(message) + "\n")
 
+    threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
     from benchmarks.errors import UserError
 
     try:
+        _claim(log, folder)
         say(phase="loading", share=0.0)
         import torch
 
@@ -59,6 +64,31 @@ def main(spec_file: str, folder_name: str) -> int:
             phase="failed", what=f"{type(error).__name__}: {error}", where=str(folder / LOG), cure="The log has it all."
         )
         return FAILED
+
+
+def _end_with_parent(parent: int) -> None:
+    """A run whose launcher was killed would go on unseen, and meet its own successor."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(FAILED)
+
+
+def _claim(log: TextIO, folder: Path) -> None:
+    """Two processes never write one run: the log stays locked as long as the process lives.
+
+    Raises:
+        UserError: if another process is at it.
+    """
+    from benchmarks.errors import UserError
+
+    try:
+        fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise UserError(
+            "another process works on this run.", where=str(folder), cure="Wait for it, or stop it."
+        ) from None
+    except OSError:
+        return  # a file system without locks
 
 
 if __name__ == "__main__":

@@ -1,17 +1,27 @@
-"""Synthetic but well-formed runs: 2 tasks x 5 methods x 3 seeds, with curves and a problem played step by step."""
+"""Synthetic but well-formed runs: 2 tasks x 5 methods x 3 seeds, with curves and a problem played step by step.
+
+And real ones: every method on every family for two steps, trained once per session by the command line itself.
+"""
 
 from __future__ import annotations
 
+import io
 import math
+import os
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from command_line import Smoke, call, run_smoke
 
 from benchmarks.evaluation import Prediction, Solution
 from benchmarks.problem import Answer, Problem, Verdict
 from benchmarks.records import RunRecord, save_predictions
+from reasoning_kit.cli import main
 
 ACCURACY = {
     "sudoku-4x4": {"direct": 0.31, "trm": 0.985, "answer_only": 0.22, "cot": 0.71, "grpo": 0.76},
@@ -155,3 +165,46 @@ def comparison_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def run_factory():
     return make_run
+
+
+# --- real runs, see command_line.py -----------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Path:
+    """The published data sets."""
+    folder = Path(os.environ.get("REASONING_KIT_DATA", Path(__file__).parents[3] / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no data sets at {folder}: set REASONING_KIT_DATA to the folder that holds sudoku_extreme/")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def program() -> Callable[..., subprocess.CompletedProcess[str]]:
+    return call
+
+
+@pytest.fixture
+def said(monkeypatch, capsys, tmp_path) -> Callable[..., str]:
+    """What a command prints that ends with ``code``, run in this process from ``tmp_path``."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("REASONING_KIT_DATA", raising=False)
+
+    def run(*words: object, code: int = 0, stdin: str = "", columns: int = 200) -> str:
+        monkeypatch.setattr(sys, "argv", ["reasoning-kit", *map(str, words)])
+        monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
+        monkeypatch.setenv("COLUMNS", str(columns))
+        with pytest.raises(SystemExit) as ending:
+            main()
+        out, err = capsys.readouterr()
+        assert ending.value.code == code, err
+        assert bool(err) == bool(code), err
+        return err if code else out
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def smoke(tmp_path_factory: pytest.TempPathFactory) -> Smoke:
+    """Five methods, three families, two steps each."""
+    return run_smoke(tmp_path_factory.mktemp("here"))
