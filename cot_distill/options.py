@@ -50,7 +50,8 @@ class SFTOptions:
     Attributes:
         schedule: of the learning rate over the budget.
         augment: show problems under random symmetries after the first pass.
-        max_length: longest row in tokens; longer ones are cut, and counted in a warning. ``None``: no cut.
+        max_length: longest row, and longest completion of the solver, in tokens; longer rows are cut, and counted in
+            a warning (the search traces of hard puzzles reach tens of thousands of tokens). ``None``: no cut.
         trainer: handed to TRL's ``SFTConfig``.
     """
 
@@ -61,5 +62,5 @@ class SFTOptions:
     schedule: Schedule = "cosine"
     augment: bool = True
     max_grad_norm: float = 1.0
-    max_length: int | None = None
+    max_length: int | None = 4096
     trainer: dict[str, Any] = field(default_factory=dict)

@@ -37,6 +37,7 @@ datasets.disable_progress_bars()
 logger = logging.getLogger(__name__)
 
 MAX_ROWS = 100_000  # rows are made in advance; a longer run sees them again
+FLOPS_PER_SECOND = 2e11  # of two CPU cores; in a budget of seconds a faster machine sees rows again
 
 
 @dataclass
@@ -54,10 +55,11 @@ class TrainedLanguageModel:
         return CausalLMSolver(self.model, self.tokenizer, task, style, self.max_new_tokens)
 
 
-def room(rows: Sequence[dict[str, list[int]]]) -> int:
-    """How many tokens a solver may write: a quarter more than the longest completion that was taught."""
+def room(rows: Sequence[dict[str, list[int]]], most: int | None = None) -> int:
+    """How many tokens a solver may write: a quarter more than the longest completion taught, but up to ``most``."""
     longest = max(len(row["labels"]) - row["labels"].count(IGNORE) for row in rows)
-    return math.ceil(1.25 * longest) + 4
+    wanted = math.ceil(1.25 * longest) + 4
+    return wanted if most is None else min(wanted, most)
 
 
 class PricedSFTTrainer(BudgetedTrainerMixin, SFTTrainer):  # type: ignore[misc]  # the mixin prices in floats
@@ -98,7 +100,7 @@ def train(
     shape = CausalLMShape.of(model.config)
     rows = tokenized_rows(task, problems, tokenizer, style, options, shape, budget, seed)
     warnings = _warn_of_long_rows(rows, options.max_length, model.config.max_position_embeddings)
-    max_new_tokens = room(rows)
+    max_new_tokens = room(rows, options.max_length)
     meter = Meter(budget)
 
     def milestone(current: PreTrainedModel, spent: Cost) -> None:
@@ -210,9 +212,11 @@ def tokenized_rows(
     return rows
 
 
-def room_for(task: Task, problems: Sequence[Problem], tokenizer: PreTrainedTokenizerBase, style: Style) -> int:
+def room_for(
+    task: Task, problems: Sequence[Problem], tokenizer: PreTrainedTokenizerBase, style: Style, most: int | None
+) -> int:
     """:func:`room` for a model that is not taught here: what the programmatic teacher would write."""
-    return room(list(tokenized(task, problems, tokenizer, style)))
+    return room(list(tokenized(task, problems, tokenizer, style)), most)
 
 
 def _affordable_passes(budget: Budget, shape: CausalLMShape, options: SFTOptions, length: float, problems: int) -> int:
@@ -222,7 +226,7 @@ def _affordable_passes(budget: Budget, shape: CausalLMShape, options: SFTOptions
         "examples": 1,
         "tokens": length,
         "steps": 1 / options.batch_size,
-        "seconds": 1e-3,  # a thousand examples a second: a CPU is slower, a GPU sees rows twice
+        "seconds": shape.training_step(1, math.ceil(length)) / FLOPS_PER_SECOND,
     }[budget.unit]
     return max(1, min(math.ceil(budget.limit / per_example / problems), MAX_ROWS // problems))
 

@@ -213,7 +213,8 @@ def _start_checkpoint(
         model, tokenizer = load_language_model(model_options, task, seed)
     else:
         model, tokenizer = load_pretrained(options.start, where="method.grpo.start")
-    return TrainedLanguageModel(model, tokenizer, Meter(budget), [], room_for(task, problems, tokenizer, "cot"))
+    longest = room_for(task, problems, tokenizer, "cot", options.distillation.max_length)
+    return TrainedLanguageModel(model, tokenizer, Meter(budget), [], longest)
 
 
 def _left(budget: Budget, start_cost: Cost) -> Budget:

@@ -194,11 +194,14 @@ def test_rows_that_are_too_long_are_counted_in_a_warning(tmp_path, caplog):
         "20 of 20 training rows are longer than 16 tokens: what is beyond is not learned."
     ]
     assert "20 of 20" in caplog.text
-    assert warnings(context=10) == ["20 of 20 training rows are longer than 10 tokens: the model's context."]
+    assert warnings(context=10, max_length=None) == [
+        "20 of 20 training rows are longer than 10 tokens: the model's context."
+    ]
 
 
 def test_room_is_a_quarter_more_than_the_longest_completion():
     assert room([{"labels": [IGNORE] * 50 + [1] * 8}, {"labels": [IGNORE] + [1] * 16}]) == 24
+    assert room([{"labels": [1] * 16}], most=20) == 20
 
 
 def test_an_unknown_trainer_option_is_a_user_error_with_the_nearest_name(tmp_path):

@@ -88,7 +88,7 @@ def test_tasks_are_listed_by_names_that_can_be_typed(said, columns):
 @pytest.mark.parametrize(
     ("task", "answer", "trace"),
     [
-        ("sudoku-4x4", r"\(\d\)", r"^[a-d1-4?!]+$"),
+        ("sudoku-4x4", r"\(\d\)", r"(?m)^[a-d1-4?!]+$"),
         ("maze-8x8", "o", r"\|"),
         ("multiplication-2x2", r"= \d{4}", r"=.*;"),
     ],

@@ -188,8 +188,10 @@ def test_no_worker_outlives_a_stopped_launcher(tmp_path, console, worker, how, e
         os.kill(os.getpid(), getattr(signal, how))
 
     threading.Thread(target=stop, daemon=True).start()
+    began = time.monotonic()
     with pytest.raises(ending):
         launch(specs(), tmp_path, 1, 1, console)
+    assert time.monotonic() - began < 60, "it waited for the worker instead of ending it"
     assert not psutil.pid_exists(int((tmp_path / "pid").read_text()))
     assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)] == before
 
@@ -228,7 +230,7 @@ time.sleep(100)
 
 def test_two_processes_never_write_one_run(tmp_path):
     with (tmp_path / "log.txt").open("a") as log:
-        fcntl.flock(log, fcntl.LOCK_EX)
+        fcntl.flock(log, fcntl.LOCK_SH)  # which only a worker that wants the run for itself objects to
         done = subprocess.run(
             [sys.executable, "-m", "reasoning_kit.worker", "spec.json", str(tmp_path)], capture_output=True, text=True
         )
