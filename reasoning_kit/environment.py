@@ -66,11 +66,15 @@ def _processor() -> str:
 
 
 def free_cores() -> int:
-    """Cores that this process may use, less those that others keep busy right now; at least 1."""
+    """Cores that this process may use, less those that are busy during half a second; at least 1.
+
+    Not the load average: it still holds the set-up that has just ended.
+    """
+    import psutil
+
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    busy = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
-    total = os.cpu_count() or allowed
-    return max(1, min(allowed, round(total - busy)))
+    idle = sum(100 - busy for busy in psutil.cpu_percent(interval=0.5, percpu=True)) / 100
+    return max(1, min(allowed, round(idle)))
 
 
 def peak_memory_bytes() -> int:
