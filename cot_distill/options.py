@@ -62,5 +62,5 @@ class SFTOptions:
     schedule: Schedule = "cosine"
     augment: bool = True
     max_grad_norm: float = 1.0
-    max_length: int | None = 4096
+    max_length: int | None = 3072
     trainer: dict[str, Any] = field(default_factory=dict)
