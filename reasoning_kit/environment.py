@@ -77,6 +77,13 @@ def free_cores() -> int:
     return max(1, min(allowed, round(idle)))
 
 
+def use_free_cores() -> None:
+    """As many threads as cores are free: more than that wait for each other, and small models crawl."""
+    import torch
+
+    torch.set_num_threads(free_cores())
+
+
 def peak_memory_bytes() -> int:
     """Largest resident size of this process so far, or of the GPU's allocations where they are larger."""
     import torch

@@ -19,6 +19,7 @@ from rich.table import Table
 from benchmarks.budget import Budget
 from benchmarks.task import Task
 from reasoning_kit.config import ExperimentConfig, RunSpec, load_config
+from reasoning_kit.environment import use_free_cores
 
 PROBE_STEPS = 3
 ADAM_COPIES = 4  # weights, gradients and two moments, in float32
@@ -53,6 +54,7 @@ def estimate(overrides: Sequence[str], probe: bool, console: Console) -> list[Es
         UserError: for every mistake in the configuration or the data.
     """
     config = load_config(overrides)
+    use_free_cores()
     rows = []
     for spec in config.runs():
         if spec.seed == 0:

@@ -20,6 +20,7 @@ from benchmarks.problem import Problem
 from benchmarks.records import RunRecord
 from benchmarks.task import Task
 from reasoning_kit.config import RunSpec, TaskOptions, checked, find_data_file, spec_from_dict
+from reasoning_kit.environment import use_free_cores
 
 EVALUATION_KEYS = ("test_size", "seed", "test_file")  # what eval can change about the problems
 
@@ -77,6 +78,7 @@ def _load_quietly(spec: RunSpec, task: Task, folder: Path) -> Solver:
     from reasoning_kit.experiment import load_solver
 
     logging.disable_progress_bar()
+    use_free_cores()
     return load_solver(spec, task, folder)
 
 
