@@ -176,10 +176,24 @@ def test_the_table_shows_progress(tmp_path, console, worker):
     assert "3 of 3 runs finished" in shown
 
 
+@pytest.fixture
+def interruptible():
+    """Signals as a terminal delivers them; what starts the tests in the background may have them ignored."""
+    ours = {
+        signal.SIGINT: signal.default_int_handler,
+        signal.SIGHUP: signal.SIG_DFL,
+        signal.SIGTERM: signal.SIG_DFL,
+    }
+    before = {number: signal.signal(number, handler) for number, handler in ours.items()}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 @pytest.mark.parametrize(
     ("how", "ending"), [("SIGTERM", SystemExit), ("SIGHUP", SystemExit), ("SIGINT", KeyboardInterrupt)]
 )
-def test_no_worker_outlives_a_stopped_launcher(tmp_path, console, worker, how, ending):
+def test_no_worker_outlives_a_stopped_launcher(tmp_path, console, worker, interruptible, how, ending):
     worker(f"echo $$ > {tmp_path}/new; mv {tmp_path}/new {tmp_path}/pid; exec sleep 100")
     before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)]
 
