@@ -30,6 +30,10 @@ class Symmetries:
         renamed = self.token.gather(1, moved.masked_fill(ignored, 0))
         return renamed.masked_fill(ignored, IGNORE)
 
+    def inverse(self) -> Symmetries:
+        """The symmetries that undo these."""
+        return Symmetries(self.position.argsort(1), self.token.argsort(1))
+
     @staticmethod
     def identity(batch: int, positions: int, vocabulary: int) -> Symmetries:
         return Symmetries(

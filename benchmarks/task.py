@@ -7,6 +7,7 @@ A family gives a *grid form* (token ids and labels of fixed length, for recursiv
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import fields
@@ -122,6 +123,45 @@ class Task(ABC):
     def sample_symmetries(self, batch: int, generator: torch.Generator) -> Symmetries:
         """Random symmetries of the family, one per row; all of its symmetries can be drawn."""
 
+    # --- puzzles and their variants -------------------------------------------------------------
+
+    def puzzle_of(self, problem: Problem) -> str | None:
+        """Key of the puzzle whose hidden rule the problem is an example of (ARC); each variant of a puzzle gets a
+        vector of its own. ``None``: the rule is the family's, and all problems share one vector."""
+        return None
+
+    def variants(self, problem: Problem, most: int) -> int:
+        """How many different numbered variants there are, at most ``most``; variant 0 is the problem as it is."""
+        return most
+
+    def encode_variants(
+        self, problems: Sequence[Problem], variants: Sequence[int], generator: torch.Generator | None = None
+    ) -> tuple[Int[Tensor, "b l"], Int[Tensor, "b l"]]:
+        """:meth:`encode` each problem under its numbered symmetry; a number always means the same symmetry.
+
+        Args:
+            generator: draws what is new each time a training problem is used (ARC: where the grids lie).
+        """
+        input_ids, labels = self.encode(problems)
+        symmetries = self._numbered_symmetries(problems, variants)
+        return symmetries.apply(input_ids), symmetries.apply(labels)
+
+    def decode_variant(self, problem: Problem, variant: int, tokens: Int[Tensor, " l"]) -> Answer:
+        """The answer to the problem itself, from the tokens predicted for its variant."""
+        back = self._numbered_symmetries([problem], [variant]).inverse()
+        return self.decode(problem, back.apply(tokens[None])[0])
+
+    def _numbered_symmetries(self, problems: Sequence[Problem], variants: Sequence[int]) -> Symmetries:
+        rows = [self._numbered_symmetry(p, v) for p, v in zip(problems, variants, strict=True)]
+        return Symmetries(torch.cat([r.position for r in rows]), torch.cat([r.token for r in rows]))
+
+    def _numbered_symmetry(self, problem: Problem, variant: int) -> Symmetries:
+        if variant == 0:
+            return Symmetries.identity(1, self.positions, self.vocabulary_size)
+        digest = hashlib.sha256(f"{problem.id} {variant}".encode()).digest()
+        generator = torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
+        return self.sample_symmetries(1, generator)
+
     # --- text form ------------------------------------------------------------------------------
 
     @abstractmethod
@@ -146,6 +186,10 @@ class Task(ABC):
 FAMILIES = {
     "sudoku": "benchmarks.puzzles.sudoku:Sudoku",
     "maze": "benchmarks.puzzles.maze:Maze",
+    "graph-coloring": "benchmarks.puzzles.graph_coloring:GraphColoring",
+    "satisfiability": "benchmarks.puzzles.satisfiability:Satisfiability",
+    "job-shop": "benchmarks.puzzles.job_shop:JobShop",
+    "arc": "benchmarks.puzzles.arc:ARC",
     "arithmetic": "benchmarks.verifiable.arithmetic:Arithmetic",
 }
 

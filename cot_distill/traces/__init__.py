@@ -12,7 +12,10 @@ from benchmarks.task import Task
 
 TEACHERS = {
     "arithmetic": "cot_distill.traces.arithmetic",
+    "graph-coloring": "cot_distill.traces.graph_coloring",
+    "job-shop": "cot_distill.traces.job_shop",
     "maze": "cot_distill.traces.maze",
+    "satisfiability": "cot_distill.traces.satisfiability",
     "sudoku": "cot_distill.traces.sudoku",
 }
 
