@@ -28,7 +28,10 @@ DECIDED = {
     "num_train_epochs": "the budget",
     "output_dir": "the experiment's output folder",
     "seed": "the experiment's seed",
-    "optim": "AdamW, the only optimiser here so far",
+    "optim": "optimizer",
+    "adam_beta1": "the paper, 0.9",
+    "adam_beta2": "the paper, 0.95",
+    "adam_epsilon": "optimizer (adam_atan2 has none)",
     "bf16": "precision",
     "fp16": "precision",
 }
@@ -45,10 +48,9 @@ def training_arguments(options: TRMOptions, budget: Budget, seed: int, output_di
             raise UserError(f"'{key}' cannot be set here.", where="trainer", cure=f"It is set by {DECIDED[key]}.")
     accelerator = torch.accelerator.is_available() and not options.trainer.get("use_cpu", False)
     chosen: dict[str, Any] = {
-        "adam_beta1": 0.9,
-        "adam_beta2": 0.95,
         "bf16": use_bfloat16(options.precision, accelerator),
         "dataloader_drop_last": True,
+        "ddp_broadcast_buffers": False,  # puzzle vectors are buffers, equal in all processes without it
         "ddp_find_unused_parameters": False,
         "dataloader_pin_memory": accelerator,
         "disable_tqdm": True,

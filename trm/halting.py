@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from trm.modeling import TRMOutput
 from trm.recursion import Latents
 
 
@@ -23,21 +24,24 @@ class Carry:
     Attributes:
         steps: supervision steps done on the slot's problem.
         halted: whether the slot takes a new problem before the next step.
+        puzzle_ids: the vector of the slot's puzzle.
     """
 
     y: Float[Tensor, "b l d"]
     z: Float[Tensor, "b l d"]
     steps: Int[Tensor, " b"]
     halted: Bool[Tensor, " b"]
-    input_ids: Int[Tensor, "b l"]
-    labels: Int[Tensor, "b l"]
+    input_ids: Int[Tensor, "b c"]
+    labels: Int[Tensor, "b c"]
+    puzzle_ids: Int[Tensor, " b"]
 
     @classmethod
-    def empty(cls, initial: Latents, input_ids: Int[Tensor, "b l"], labels: Int[Tensor, "b l"]) -> Carry:
-        """All slots free, shaped like a batch."""
-        batch, device = len(input_ids), input_ids.device
+    def empty(cls, initial: Latents, batch: int, positions: int) -> Carry:
+        """All slots free."""
+        device = initial[0].device
         steps = torch.zeros(batch, dtype=torch.long, device=device)
-        return cls(*initial, steps, torch.ones(batch, dtype=torch.bool, device=device), input_ids, labels)
+        grids = torch.zeros(batch, positions, dtype=torch.long, device=device)
+        return cls(*initial, steps, torch.ones_like(steps, dtype=torch.bool), grids, grids, steps)
 
     @property
     def latents(self) -> Latents:
@@ -50,16 +54,28 @@ class Carry:
         return Carry(**{name: tensor.to(device) for name, tensor in self.tensors().items()})
 
 
-def replace_halted(carry: Carry, initial: Latents, input_ids: Int[Tensor, "b l"], labels: Int[Tensor, "b l"]) -> Carry:
-    """Give each halted slot the batch's problem of the same index, with fresh latents and a step count of 0."""
-    row, cell = carry.halted[:, None], carry.halted[:, None, None]
+def replace_halted(
+    carry: Carry,
+    initial: Latents,
+    rows: Int[Tensor, " r"],
+    input_ids: Int[Tensor, "r c"],
+    labels: Int[Tensor, "r c"],
+    puzzle_ids: Int[Tensor, " r"],
+) -> Carry:
+    """Give the halted slots ``rows`` their new problems, with fresh latents and a step count of 0.
+
+    Args:
+        initial: latents of a fresh problem for every slot.
+    """
+    cell = carry.halted[:, None, None]
     return Carry(
         y=torch.where(cell, initial[0].to(carry.y.dtype), carry.y),
         z=torch.where(cell, initial[1].to(carry.z.dtype), carry.z),
         steps=carry.steps.masked_fill(carry.halted, 0),
         halted=torch.zeros_like(carry.halted),
-        input_ids=torch.where(row, input_ids, carry.input_ids),
-        labels=torch.where(row, labels, carry.labels),
+        input_ids=carry.input_ids.index_copy(0, rows, input_ids),
+        labels=carry.labels.index_copy(0, rows, labels),
+        puzzle_ids=carry.puzzle_ids.index_copy(0, rows, puzzle_ids),
     )
 
 
@@ -72,11 +88,17 @@ def minimum_steps(batch: int, most: int, exploration: float, generator: torch.Ge
     return torch.randint(2, most + 1, (batch,), generator=generator) * explores
 
 
-def halts(
-    steps: Int[Tensor, " b"], halting_logit: Float[Tensor, " b"] | None, minimum: Int[Tensor, " b"], most: int
-) -> Bool[Tensor, " b"]:
-    """In training: (steps >= most or q > 0) and steps >= minimum. Evaluation runs all steps unless told otherwise."""
+def halts(steps: Int[Tensor, " b"], output: TRMOutput, minimum: Int[Tensor, " b"], most: int) -> Bool[Tensor, " b"]:
+    """In training: (steps >= most or q > 0) and steps >= minimum, where q is the halting logit, less the continue
+    logit in HRM's form. Evaluation runs all steps unless told otherwise."""
     done = steps >= most
-    if halting_logit is not None:
-        done = done | (halting_logit > 0)
+    if output.halting_logit is not None:
+        done = done | wants_to_halt(output)
     return done & (steps >= minimum)
+
+
+def wants_to_halt(output: TRMOutput) -> Bool[Tensor, " b"]:
+    """Where the halting head takes the answer for right; in HRM's form, where halting is worth more than going on."""
+    halt, going_on = output.halting_logit, output.continue_logit
+    assert halt is not None
+    return halt > 0 if going_on is None else halt > going_on

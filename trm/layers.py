@@ -26,8 +26,13 @@ Rotary = tuple[Float[Tensor, "l 1 e"], Float[Tensor, "l 1 e"]]
 
 
 def rms_norm(h: Float[Tensor, "*b d"]) -> Float[Tensor, "*b d"]:
-    """h / sqrt(mean(h^2) + epsilon) over the last axis, in float32 and without gain."""
-    return F.rms_norm(h.float(), h.shape[-1:], eps=EPSILON).to(h.dtype)
+    """h / sqrt(mean(h^2) + epsilon) over the last axis, in float32 and without gain.
+
+    Written out: torch's own rms_norm rounds differently, and forty layers of recursion make that a visible difference
+    to the published code.
+    """
+    x = h.float()
+    return (x * torch.rsqrt(x.square().mean(-1, keepdim=True) + EPSILON)).to(h.dtype)
 
 
 def truncated_normal_(weight: Tensor, deviation: float) -> None:
@@ -59,9 +64,38 @@ class SwiGLU(nn.Module):
         return self.down(F.silu(gate) * up)
 
 
+class Mixture(nn.Module):
+    """A mixture of experts: each position goes through the one SwiGLU that a router gives the highest probability,
+    scaled by it (Switch Transformer, arXiv 2101.03961, section 2.1).
+
+    ``imbalance`` is the load-balancing loss of the last evaluation, experts * sum_i f_i P_i with f_i the share of
+    positions sent to expert i and P_i its mean probability (equation 4); 1 when all are used alike.
+    """
+
+    imbalance: Tensor
+
+    def __init__(self, experts: int, width: int, inner: int) -> None:
+        super().__init__()
+        self.router = Linear(width, experts)
+        self.experts = nn.ModuleList(SwiGLU(width, inner) for _ in range(experts))
+
+    def forward(self, h: Float[Tensor, "b l d"]) -> Float[Tensor, "b l d"]:
+        rows = h.flatten(0, 1)
+        probabilities = self.router(rows).float().softmax(-1)
+        probability, chosen = probabilities.max(-1)
+        shares = torch.bincount(chosen, minlength=len(self.experts)) / len(rows)
+        self.imbalance = len(self.experts) * (shares * probabilities.mean(0)).sum()
+        mixed = torch.zeros_like(rows)
+        for i, expert in enumerate(self.experts):
+            own = (chosen == i).nonzero()[:, 0]
+            answer = expert(rows[own]) * probability[own, None].to(h.dtype)
+            mixed = mixed.index_copy(0, own, answer.to(h.dtype))
+        return mixed.view_as(h)
+
+
 def rotary(positions: int, size: int, device: torch.device) -> Rotary:
-    """Cosines and sines of the angles position * base^(-2i/e), each twice (rotate-half form)."""
-    frequencies = ROTARY_BASE ** (-torch.arange(0, size, 2, device=device, dtype=torch.float32) / size)
+    """Cosines and sines of the angles position / base^(2i/e), each twice (rotate-half form)."""
+    frequencies = 1 / ROTARY_BASE ** (torch.arange(0, size, 2, device=device, dtype=torch.float32) / size)
     angles = torch.arange(positions, device=device, dtype=torch.float32)[:, None] * frequencies
     angles = torch.cat((angles, angles), dim=-1)[:, None, :]
     return angles.cos(), angles.sin()
@@ -98,20 +132,25 @@ class Block(nn.Module):
         if config.mixer == "attention":
             self.mixer = Attention(config.width, config.heads)
         else:
-            self.mixer = SwiGLU(config.positions, config.inner_size(config.positions))
-        self.feed_forward = SwiGLU(config.width, config.inner_size(config.width))
+            self.mixer = SwiGLU(config.length, config.inner_size(config.length))
+        inner = config.inner_size(config.width)
+        self.feed_forward: SwiGLU | Mixture
+        if config.experts > 1:
+            self.feed_forward = Mixture(config.experts, config.width, inner)
+        else:
+            self.feed_forward = SwiGLU(config.width, inner)
 
     def forward(self, h: Float[Tensor, "b l d"], angles: Rotary | None) -> Float[Tensor, "b l d"]:
         if angles is not None:
             h = rms_norm(h + self.mixer(h, angles))
         else:
-            columns = h.transpose(1, 2).contiguous()
-            h = rms_norm(columns + self.mixer(columns)).transpose(1, 2).contiguous()
+            columns = h.transpose(1, 2)
+            h = rms_norm(columns + self.mixer(columns)).transpose(1, 2)
         return rms_norm(h + self.feed_forward(h))
 
 
 class Network(nn.Module):
-    """The network f of the paper, which updates z and y alike."""
+    """The network f of the paper, which updates z and y alike (or one of two that share the work)."""
 
     def __init__(self, config: TRMConfig) -> None:
         super().__init__()

@@ -1,4 +1,7 @@
-"""The loss of one supervision step: cross entropy of the answer, and of the halting head's guess that it is right."""
+"""The loss of one supervision step: cross entropy of the answer, and of the halting head's guess that it is right.
+
+With HRM's form of halting there is a third term, for the value of going on (paper, figure 2).
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,11 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from benchmarks.symmetries import IGNORE
-from trm.configuration import Loss
+from trm.modeling import TRMOutput
+from trm.options import Loss
 
 HALTING_WEIGHT = 0.5  # of the published code; the paper's pseudocode has 1
+BALANCE_WEIGHT = 0.01  # of a mixture of experts (arXiv 2101.03961, section 2.2)
 
 
 def stablemax_cross_entropy(logits: Float[Tensor, "b l v"], labels: Int[Tensor, "b l"]) -> Float[Tensor, "b l"]:
@@ -42,32 +47,59 @@ class SupervisionLoss:
 
     Attributes:
         answer: cross entropy, averaged over each sequence's labelled positions.
-        halting: binary cross entropy of the halting logit against ``exact``; 0 for direct prediction.
+        halting: binary cross entropy of the halting logit against ``exact``; 0 without halting head.
+        going_on: binary cross entropy of the continue logit against its target; 0 without one.
         exact: which sequences have every labelled position right.
+        imbalance: of a mixture of experts, averaged over the batch; else 0.
     """
 
     answer: Float[Tensor, ""]
     halting: Float[Tensor, ""]
+    going_on: Float[Tensor, ""]
     exact: Bool[Tensor, " b"]
+    imbalance: Float[Tensor, ""]
 
     @property
     def total(self) -> Float[Tensor, ""]:
-        """(answer + 0.5 halting) / batch size."""
-        return ((self.answer + HALTING_WEIGHT * self.halting) / len(self.exact)).float()
+        """(answer + 0.5 (halting + going on)) / batch size + 0.01 imbalance."""
+        summed = self.answer + HALTING_WEIGHT * (self.halting + self.going_on)
+        return (summed / len(self.exact) + BALANCE_WEIGHT * self.imbalance).float()
+
+
+def continue_target(following: TRMOutput, last: Bool[Tensor, " b"]) -> Float[Tensor, " b"]:
+    """What going on is worth: the better of halting and going on after the next step; at the last step only halting
+    is left (paper, figure 2)."""
+    halt, going_on = following.halting_logit, following.continue_logit
+    assert halt is not None
+    assert going_on is not None
+    return torch.where(last, halt, torch.maximum(halt, going_on)).sigmoid()
 
 
 def supervision_loss(
-    logits: Float[Tensor, "b l v"],
-    halting_logit: Float[Tensor, " b"] | None,
+    output: TRMOutput,
     labels: Int[Tensor, "b l"],
     loss: Loss,
+    target: Float[Tensor, " b"] | None = None,
 ) -> SupervisionLoss:
-    """The loss of one supervision step (paper, figure 3; weights and averages as in the published code)."""
+    """The loss of one supervision step (paper, figures 2 and 3; weights and averages as in the published code).
+
+    Args:
+        target: of the continue logit, see :func:`continue_target`.
+    """
+    assert output.logits is not None
     labelled = labels != IGNORE
-    per_sequence = CROSS_ENTROPIES[loss](logits, labels).sum(-1) / labelled.sum(-1).clamp(min=1)
-    exact = ((logits.argmax(-1) == labels) | ~labelled).all(-1)
+    per_sequence = CROSS_ENTROPIES[loss](output.logits, labels).sum(-1) / labelled.sum(-1).clamp(min=1)
+    exact = ((output.logits.argmax(-1) == labels) | ~labelled).all(-1)
     answer = per_sequence.sum()
-    if halting_logit is None:
-        return SupervisionLoss(answer, answer.new_zeros(()), exact)
-    halting = F.binary_cross_entropy_with_logits(halting_logit, exact.to(halting_logit.dtype), reduction="sum")
-    return SupervisionLoss(answer, halting, exact)
+    zero = answer.new_zeros(())
+    return SupervisionLoss(
+        answer=answer,
+        halting=zero if output.halting_logit is None else _summed(output.halting_logit, exact.float()),
+        going_on=zero if output.continue_logit is None or target is None else _summed(output.continue_logit, target),
+        exact=exact,
+        imbalance=zero if output.imbalance is None else output.imbalance,
+    )
+
+
+def _summed(logit: Float[Tensor, " b"], target: Float[Tensor, " b"]) -> Float[Tensor, ""]:
+    return F.binary_cross_entropy_with_logits(logit, target.to(logit.dtype), reduction="sum")

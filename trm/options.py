@@ -8,8 +8,25 @@ from typing import Any, Literal
 
 from benchmarks.errors import UserError
 
+Recursion = Literal["trm", "direct", "single_z", "multi_scale", "fixed_point"]
+ACT = Literal["halt", "halt_continue", "none"]
+Loss = Literal["stablemax", "softmax"]
+Optimizer = Literal["adamw", "adam_atan2", "muon"]
+
 # Whole numbers that a model is made of, with the least that makes sense.
-SIZES = {"width": 1, "layers": 1, "heads": 1, "inner_multiple": 1, "T": 1, "n": 0, "supervision_steps": 1}
+SIZES = {
+    "width": 1,
+    "layers": 1,
+    "heads": 1,
+    "inner_multiple": 1,
+    "prefix": 0,
+    "experts": 1,
+    "networks": 1,
+    "T": 1,
+    "n": 0,
+    "supervision_steps": 1,
+}
+LEAST_N = {"direct": 0, "trm": 0, "single_z": 0, "multi_scale": 1, "fixed_point": 3}
 
 
 def check_counts(owner: Any, least: Mapping[str, int]) -> None:
@@ -24,11 +41,43 @@ def check_counts(owner: Any, least: Mapping[str, int]) -> None:
             raise UserError(f"{name} is {value!r}.", where=name, cure=f"Give a whole number of at least {smallest}.")
 
 
+def check_variant(owner: Any) -> None:
+    """Raise where settings of the recursion contradict each other.
+
+    Raises:
+        UserError: naming the setting.
+    """
+    if owner.networks > 2 or (owner.networks == 2 and owner.recursion not in ("trm", "multi_scale", "fixed_point")):
+        raise UserError(
+            f"{owner.networks} networks with recursion={owner.recursion}.",
+            where="networks",
+            cure="There can be 2, one for z and one for y, where there are both; else 1.",
+        )
+    if owner.n < LEAST_N[owner.recursion]:
+        raise UserError(
+            f"n is {owner.n}.", where="n", cure=f"{owner.recursion} needs at least {LEAST_N[owner.recursion]}."
+        )
+    if owner.gradient_evaluations is None:
+        return
+    check_counts(owner, {"gradient_evaluations": 1})
+    if owner.recursion not in ("trm", "single_z"):
+        raise UserError(
+            f"gradient_evaluations has no meaning with recursion={owner.recursion}.",
+            where="gradient_evaluations",
+            cure="Leave it out.",
+        )
+
+
 @dataclass(frozen=True)
 class TRMOptions:
-    """Everything a user can set under ``method.trm`` or ``method.direct``.
+    """Everything a user can set under ``method.trm``, ``method.direct`` or a variant of them.
 
     Attributes:
+        recursion, networks, gradient_evaluations, act, experts, tied_head, prefix: the system or ablation, see
+            :class:`trm.configuration.TRMConfig`. A task whose puzzles have vectors of their own needs ``prefix`` >= 1.
+        optimizer: AdamW (the paper), AdamATan2 (the published code), or Muon with AdamW for embedding, heads and
+            biases.
+        puzzle_learning_rate, puzzle_weight_decay: of the puzzles' vectors, which sign SGD trains.
         inner_multiple: inner sizes are rounded up to a multiple of it. The published code has 256, with which token
             mixing over 16 positions would be padded sixfold; at the published sizes 64 hardly differs.
         mixer: ``auto`` takes the MLP up to 128 positions and attention beyond.
@@ -36,10 +85,13 @@ class TRMOptions:
         ema: decay of the averaged weights; 0 switches them off.
         ema_warmup: let the average look back over a tenth of the run while the run is short.
         augment: a random symmetry of the family for every problem that enters a slot.
+        augmentations: draw it from so many fixed variants of each problem, as the published data sets hold (1,000);
+            0: a new one each time. Puzzles with vectors of their own always have fixed variants, 1,000 for 0.
         precision: of the matrix products in training (weights stay float32); ``auto`` takes bfloat16 where the
             processor or GPU has it, which is 1.8 to 2.7 times as fast as float32 on a CPU with AVX-512 BF16.
         halting: at evaluation, stop a problem when the halting head says so.
         evaluation_steps: supervision steps at evaluation; as in training by default.
+        votes: variants of each problem that are answered; the most frequent answer counts (ARC: 1,000).
         trainer: further arguments of ``transformers.TrainingArguments``.
     """
 
@@ -48,34 +100,62 @@ class TRMOptions:
     heads: int = 4
     inner_multiple: int = 64
     mixer: Literal["auto", "mlp", "attention"] = "auto"
+    prefix: int = 0
+    experts: int = 1
+    networks: int = 1
+    recursion: Recursion = "trm"
     T: int = 3
     n: int = 6
+    gradient_evaluations: int | None = None
     supervision_steps: int = 16
+    act: ACT = "halt"
     exploration: float = 0.1
-    loss: Literal["stablemax", "softmax"] = "stablemax"
+    tied_head: bool = False
+    loss: Loss = "stablemax"
+    optimizer: Optimizer = "adamw"
     batch_size: int = 64
     learning_rate: float = 2e-3
     weight_decay: float = 0.1
+    puzzle_learning_rate: float = 1e-2
+    puzzle_weight_decay: float = 0.1
     warmup_steps: int = 20
     schedule: Literal["constant", "cosine", "linear"] = "constant"
     ema: float = 0.999
     ema_warmup: bool = True
     augment: bool = True
+    augmentations: int = 0
     max_grad_norm: float = 1.0
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     halting: bool = False
     evaluation_steps: int | None = None
+    votes: int = 1
     trainer: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        check_counts(self, SIZES | {"batch_size": 1, "warmup_steps": 0})
+        check_counts(self, SIZES | {"batch_size": 1, "warmup_steps": 0, "augmentations": 0, "votes": 1})
+        check_variant(self)
         if self.evaluation_steps is not None:
             check_counts(self, {"evaluation_steps": 1})
-        if not self.learning_rate > 0:
-            raise UserError(
-                f"learning_rate is {self.learning_rate!r}.", where="learning_rate", cure="Give a positive number."
-            )
+        for name in ("learning_rate", "puzzle_learning_rate"):
+            if not getattr(self, name) > 0:
+                raise UserError(f"{name} is {getattr(self, name)!r}.", where=name, cure="Give a positive number.")
         if not 0 <= self.ema < 1:
             raise UserError(
                 f"ema is {self.ema!r}.", where="ema", cure="Give a decay from 0 (no average) to below 1, such as 0.999."
+            )
+
+
+@dataclass(frozen=True)
+class DirectOptions(TRMOptions):
+    """The same for direct prediction: one pass of the same network."""
+
+    recursion: Recursion = "direct"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.recursion != "direct":
+            raise UserError(
+                f"direct prediction has no recursion '{self.recursion}'.",
+                where="recursion",
+                cure="Leave it out, or make a variant of trm.",
             )

@@ -1,42 +1,43 @@
 """Trains recursive models with transformers' Trainer.
 
 Special here: one optimiser step is one supervision step. The carry (latents, step counts, and the problems in the
-batch's slots) lives across batches and is part of a checkpoint, as is the average of the weights; problems are moved
-by a random symmetry as they enter a slot, and only then count as examples; every step is priced by formula.
+batch's slots) lives across batches and is part of a checkpoint, as is the average of the weights; problems count as
+examples when they enter a slot; every step is priced by formula.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from jaxtyping import Int
 from safetensors.torch import load_file, save_file
-from torch import Tensor
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments, set_seed
 
 from benchmarks.budget import Budget, BudgetCallback, BudgetedTrainerMixin, Meter
 from benchmarks.compute import Cost
 from benchmarks.errors import UserError
 from benchmarks.problem import Problem
-from benchmarks.symmetries import Symmetries
 from benchmarks.task import Task
 from trm import pricing
 from trm.arguments import check_arguments, training_arguments
-from trm.configuration import Recursion, TRMConfig
+from trm.configuration import TRMConfig
 from trm.ema import EMACallback
-from trm.halting import Carry, halts, minimum_steps, replace_halted
-from trm.losses import SupervisionLoss, supervision_loss
+from trm.examples import Examples, PuzzleTable, collate
+from trm.halting import Carry
 from trm.modeling import TRMForPuzzles
+from trm.optimizers import build_optimizer
 from trm.options import TRMOptions
 from trm.solver import TRMSolver
+from trm.supervision import DeepSupervision
 
 MLP_UP_TO = 128  # positions up to which mixer="auto" mixes by an MLP, as the paper does for Sudoku but not for 30 x 30
 EMA_FILE = "ema.safetensors"
+# What the options and the model's configuration have in common.
+MODEL_OPTIONS = {f.name for f in fields(TRMOptions)} & set(TRMConfig().to_dict())
 
 
 @dataclass
@@ -56,34 +57,11 @@ class TrainedRecursive:
     precision: str
 
 
-class Grids(torch.utils.data.Dataset):
-    """Encoded problems, fetched a batch at a time."""
-
-    def __init__(self, input_ids: Int[Tensor, "b l"], labels: Int[Tensor, "b l"]) -> None:
-        self.input_ids, self.labels = input_ids, labels
-
-    def __len__(self) -> int:
-        return len(self.input_ids)
-
-    def __getitem__(self, index: int) -> dict[str, Tensor]:
-        return {"input_ids": self.input_ids[index], "labels": self.labels[index]}
-
-    def __getitems__(self, indices: list[int]) -> dict[str, Tensor]:
-        return {"input_ids": self.input_ids[indices], "labels": self.labels[indices]}
-
-
-def collate(batch: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Nothing to do: :meth:`Grids.__getitems__` gives whole batches."""
-    return batch
-
-
 class TRMTrainer(BudgetedTrainerMixin, Trainer):  # type: ignore[misc]  # the mixin prices in whole numbers or not
     """Trainer of :class:`TRMForPuzzles`; needs ``dataloader_drop_last`` and no gradient accumulation.
 
     Args:
-        task: gives the symmetries.
-        problems: the training problems, encoded as they are.
-        augment: move every problem that enters a slot by a random symmetry.
+        examples: the training problems; they must fit the model.
         ema: averages the weights, and is saved and restored with checkpoints.
     """
 
@@ -94,26 +72,23 @@ class TRMTrainer(BudgetedTrainerMixin, Trainer):  # type: ignore[misc]  # the mi
         model: TRMForPuzzles,
         args: TrainingArguments,
         *,
-        task: Task,
-        problems: Sequence[Problem],
+        examples: Examples,
+        options: TRMOptions,
         meter: Meter,
-        augment: bool = True,
-        schedule: str = "constant",
         ema: EMACallback | None = None,
         callbacks: Sequence[TrainerCallback] = (),
     ) -> None:
-        check_arguments(args, len(problems))
-        self.task, self.meter, self.augment, self.schedule, self.ema = task, meter, augment, schedule, ema
-        self.carry: Carry | None = None
-        self.generator = torch.Generator().manual_seed(args.seed + args.process_index)  # symmetries and exploration
-        self.entered = 0  # problems that entered a slot in the last step
-        self.left: Int[Tensor, " 3"] | None = (
-            None  # since the last log: problems that left, how many exact, their steps
-        )
+        check_arguments(args, len(examples))
+        examples.check(model.config)
+        self.examples, self.options, self.meter, self.schedule, self.ema = (
+            examples, options, meter, options.schedule, ema,
+        )  # fmt: skip
+        generator = torch.Generator().manual_seed(args.seed + args.process_index)  # symmetries and exploration
+        self.supervision = DeepSupervision(model, generator)
         super().__init__(
             model=model,
             args=args,
-            train_dataset=Grids(*task.encode(problems)),
+            train_dataset=examples,
             data_collator=collate,  # type: ignore[arg-type]  # of a batch fetched as a whole
             callbacks=[*([ema] if ema else []), *callbacks],
         )
@@ -122,79 +97,59 @@ class TRMTrainer(BudgetedTrainerMixin, Trainer):  # type: ignore[misc]  # the mi
     # --- one step -------------------------------------------------------------------------------
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
-        """One supervision step of the problems in the slots, after halted slots took in new ones."""
-        carry = self._admit(inputs["input_ids"], inputs["labels"])
-        output = model(carry.input_ids, carry.latents)
-        loss = supervision_loss(output.logits, output.halting_logit, carry.labels, self.model.config.loss)
-        self.carry = self._advance(carry, output, loss)
-        return (loss.total, output) if return_outputs else loss.total
+        """One supervision step of the problems in the slots, after halted slots took in new ones.
 
-    def _admit(self, input_ids: Int[Tensor, "b l"], labels: Int[Tensor, "b l"]) -> Carry:
-        initial = self.model.initial_carry(*input_ids.shape)
-        carry = Carry.empty(initial, input_ids, labels) if self.carry is None else self.carry
-        rows = carry.halted.nonzero()[:, 0]
-        self.entered = len(rows)
-        if self.entered == 0:
-            return carry
-        if self.augment:
-            drawn = self.task.sample_symmetries(len(rows), self.generator)
-            symmetries = Symmetries(drawn.position.to(rows.device), drawn.token.to(rows.device))
-            input_ids = input_ids.index_copy(0, rows, symmetries.apply(input_ids[rows]))
-            labels = labels.index_copy(0, rows, symmetries.apply(labels[rows]))
-        return replace_halted(carry, initial, input_ids, labels)
-
-    def _advance(self, carry: Carry, output: Any, loss: SupervisionLoss) -> Carry:
-        config = self.model.config
-        steps = carry.steps + 1
-        minimum = minimum_steps(len(steps), config.supervision_steps, config.exploration, self.generator)
-        logit = None if output.halting_logit is None else output.halting_logit.detach()
-        halted = halts(steps, logit, minimum.to(steps.device), config.supervision_steps)
-        left = torch.stack((halted.sum(), (halted & loss.exact).sum(), (halted * steps).sum()))
-        self.left = left if self.left is None else self.left + left
-        y, z = output.carry
-        return Carry(y, z, steps, halted, carry.input_ids, carry.labels)
+        Raises:
+            UserError: if the loss is not a number; checkpoints from before stay.
+        """
+        index = inputs["index"]
+        loss, output = self.supervision.step(
+            model, len(index), lambda rows: self.examples.take(index[rows].cpu(), self.supervision.generator)
+        )
+        total = loss.total
+        if not torch.isfinite(total):
+            raise diverged("the loss", self.state.global_step + 1, self.options)
+        return (total, output) if return_outputs else total
 
     def price(self, inputs: Any) -> Cost:
-        batch, positions = inputs["input_ids"].shape
-        entered = self.entered
+        config = self.model.config
+        batch = len(inputs["index"]) * self.args.world_size
+        entered = self.supervision.entered
         if self.args.world_size > 1:
             entered = int(self.accelerator.gather(torch.tensor([entered], device=self.args.device)).sum())
-        batch *= self.args.world_size
-        flops = batch * pricing.training_step(self.model.config)
-        return Cost(flops=flops, examples=entered, tokens=batch * positions)
+        flops = batch * pricing.training_step(config)
+        return Cost(flops=flops, examples=entered, tokens=batch * config.positions)
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
-        """AdamW with weight decay on every parameter, heads and biases too (the Trainer's own leaves biases out)."""
         if self.optimizer is None:
-            args = self.args
-            self.optimizer = torch.optim.AdamW(
-                (self.model if model is None else model).parameters(),
-                lr=args.learning_rate,
-                betas=(args.adam_beta1, args.adam_beta2),
-                eps=args.adam_epsilon,
-                weight_decay=args.weight_decay,
-                fused=True,
-            )
+            self.optimizer = build_optimizer(self.model if model is None else model, self.options)
         return self.optimizer
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        if "loss" in logs and self.left is not None:
-            left, exact, steps = self.left.tolist()
-            self.left = None
+        if "loss" in logs and self.supervision.left is not None:
+            left, exact, steps = self.supervision.left.tolist()
+            self.supervision.left = None
             if left:
                 logs |= {"exact": exact / left, "supervision_steps": steps / left}
         super().log(logs, start_time)
 
     # --- checkpoints ----------------------------------------------------------------------------
 
+    def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
+        """As in transformers, but weights that are no numbers never take the place of good ones."""
+        if not all(torch.isfinite(p).all() for p in self.model.parameters()):
+            raise diverged("a weight", self.state.global_step, self.options)
+        super()._save_checkpoint(*args, **kwargs)
+
     def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
         super()._save_optimizer_and_scheduler(output_dir)
         Path(output_dir).mkdir(parents=True, exist_ok=True)  # every process writes; another may not be there yet
         if self.ema is not None and self.args.should_save:
             save_file(self.ema.state_dict(), Path(output_dir) / EMA_FILE)
+        carry = self.supervision.carry
         state = {
-            "carry": None if self.carry is None else {k: v.contiguous() for k, v in self.carry.tensors().items()},
-            "generator": self.generator.get_state(),
+            "carry": None if carry is None else {k: v.contiguous() for k, v in carry.tensors().items()},
+            "generator": self.supervision.generator.get_state(),
             "spent": self.meter.spent.to_dict(),
         }
         torch.save(state, self._carry_file(output_dir))
@@ -209,8 +164,8 @@ class TRMTrainer(BudgetedTrainerMixin, Trainer):  # type: ignore[misc]  # the mi
                 cure="Resume with as many processes as it was written by, from a checkpoint of this trainer.",
             )
         state = torch.load(self._carry_file(checkpoint), map_location="cpu", weights_only=True)
-        self.carry = None if state["carry"] is None else Carry(**state["carry"]).to(self.args.device)
-        self.generator.set_state(state["generator"])
+        self.supervision.carry = None if state["carry"] is None else Carry(**state["carry"]).to(self.args.device)
+        self.supervision.generator.set_state(state["generator"])
         self.meter.add(Cost(**state["spent"]))
         if self.ema is not None:
             self.ema.load_state_dict(load_file(Path(checkpoint) / EMA_FILE), self.args.device)
@@ -220,27 +175,33 @@ class TRMTrainer(BudgetedTrainerMixin, Trainer):  # type: ignore[misc]  # the mi
         return Path(checkpoint) / f"carry-{self.args.process_index}.pt"
 
 
-def build(task: Task, options: TRMOptions, recursion: Recursion = "trm") -> TRMConfig:
-    """The model that fits a task. Direct prediction is the same network without recursion.
+def diverged(what: str, step: int, options: TRMOptions) -> UserError:
+    return UserError(
+        f"{what} is not a finite number any more, at step {step}: training has diverged.",
+        where="training",
+        cure=f"Lower learning_rate (now {options.learning_rate:g}), set max_grad_norm=1, or raise warmup_steps; "
+        "checkpoints from before are kept.",
+    )
+
+
+def build(task: Task, options: TRMOptions, table: PuzzleTable | None = None) -> TRMConfig:
+    """The model that fits a task.
+
+    Args:
+        table: the puzzles that have vectors of their own.
 
     Raises:
         UserError: if the sizes do not fit together.
     """
     automatic: Literal["mlp", "attention"] = "mlp" if task.positions <= MLP_UP_TO else "attention"
+    mixer = automatic if options.mixer == "auto" else options.mixer
+    shared = {name: getattr(options, name) for name in MODEL_OPTIONS}
     return TRMConfig(
         vocabulary_size=task.vocabulary_size,
         positions=task.positions,
-        width=options.width,
-        layers=options.layers,
-        heads=options.heads,
-        inner_multiple=options.inner_multiple,
-        mixer=automatic if options.mixer == "auto" else options.mixer,
-        recursion=recursion,
-        T=options.T,
-        n=options.n,
-        supervision_steps=options.supervision_steps,
-        exploration=options.exploration,
-        loss=options.loss,
+        puzzles=1 if table is None else table.vectors,
+        puzzle_table=None if table is None else table.ranges,
+        **shared | {"mixer": mixer},
     )
 
 
@@ -248,7 +209,6 @@ def train(
     task: Task,
     problems: Sequence[Problem],
     options: TRMOptions,
-    recursion: Recursion,
     budget: Budget,
     seed: int,
     output_dir: Path,
@@ -264,9 +224,9 @@ def train(
         on_progress: called after every step with what is spent so far.
     """
     args = training_arguments(options, budget, seed, output_dir)
-    config = build(task, options, recursion)
+    examples = Examples(task, problems, options)
     set_seed(seed)
-    model = TRMForPuzzles(config)
+    model = TRMForPuzzles(build(task, options, examples.table))
     meter = Meter(budget)
     ema = EMACallback(options.ema, options.ema_warmup) if options.ema else None
 
@@ -278,11 +238,9 @@ def train(
     trainer = TRMTrainer(
         model,
         args,
-        task=task,
-        problems=problems,
+        examples=examples,
+        options=options,
         meter=meter,
-        augment=options.augment,
-        schedule=options.schedule,
         ema=ema,
         callbacks=[BudgetCallback(meter, milestones, milestone if at_milestone else None, on_progress)],
     )
@@ -295,4 +253,4 @@ def train(
 
 def solver(model: TRMForPuzzles, task: Task, options: TRMOptions) -> TRMSolver:
     """The solver that the options describe."""
-    return TRMSolver(model, task, options.evaluation_steps, options.halting)
+    return TRMSolver(model, task, options.evaluation_steps, options.halting, options.votes)
