@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from benchmarks.problem import Answer, Problem, Verdict
 from benchmarks.task import Task
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,6 @@ def scaling_curve(task: Task, predictions: Sequence[Prediction]) -> list[Scaling
     return points
 
 
-def batched(items: Sequence[Problem], size: int) -> Iterable[Sequence[Problem]]:
+def batched(items: Sequence[T], size: int) -> Iterable[Sequence[T]]:
     for start in range(0, len(items), size):
         yield items[start : start + size]

@@ -28,7 +28,8 @@ class RunRecord:
 
     Attributes:
         task: ``name, family, measure, positions``, and how it was asked for.
-        method: ``direct, trm, answer_only, cot, grpo``.
+        method: the name of its row: ``direct, trm, answer_only, cot, grpo``, or a variant of one of them, which is
+            ``config["base"]``; ``config["label"]`` is its name for readers. Records without them are of the five.
         seed: of weights, order and augmentation; the problems have a seed of their own in ``config``.
         config: the resolved configuration of this run; ``fingerprint`` is its hash.
         data: ``fingerprint, train, test, train_orbits, test_orbits, source``.

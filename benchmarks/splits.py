@@ -41,26 +41,40 @@ class Splits:
 
 def build_splits(
     task: Task,
-    train_size: int,
-    test_size: int,
+    train_size: int | None,
+    test_size: int | None,
     seed: int,
-    train_file: Path | None = None,
-    test_file: Path | None = None,
+    train_file: str | Path | Sequence[str | Path] | None = None,
+    test_file: str | Path | None = None,
 ) -> Splits:
     """Generate the problems, or read them from files, and prove that the splits are disjoint.
 
+    Args:
+        train_size, test_size: how many; ``None``: all that the files hold.
+        train_file, test_file: paths, or names of data sets on the hub (:mod:`benchmarks.puzzles.hub`).
+
     Raises:
-        UserError: if only one file is given, a file is wrong, or the splits share an orbit.
+        UserError: if only one file is given, a file is wrong, a size is missing, or the splits share an orbit.
     """
     if (train_file is None) != (test_file is None):
-        raise UserError("only one of train_file and test_file is given", where=task.name, cure="Give both, or neither.")
+        raise UserError(
+            "only one of train_file and test_file is given.", where=task.name, cure="Give both, or neither."
+        )
     if train_file is not None and test_file is not None:
-        train = task.read(train_file, limit=train_size, seed=seed)
-        test = task.read(test_file, limit=test_size, seed=seed)
+        train_files = [train_file] if isinstance(train_file, (str, Path)) else list(train_file)
+        train, test = task.read_splits(train_files, test_file, train_size, test_size, seed)
+        where = " and ".join(map(str, [*train_files, test_file]))
+    elif train_size is None or test_size is None:
+        raise UserError(
+            "generated problems have no end, so null is no number of them.",
+            where=task.name,
+            cure="Give train_size and test_size, or train_file and test_file.",
+        )
     else:
         train = task.generate("train", train_size, seed)
         test = task.generate("test", test_size, seed)
-    prove_disjoint(train, test, where=f"{train_file} and {test_file}" if train_file else task.name)
+        where = task.name
+    prove_disjoint(train, test, where)
     return Splits(train, test)
 
 
@@ -74,9 +88,9 @@ def prove_disjoint(train: Sequence[Problem], test: Sequence[Problem], where: str
     for problem in test:
         if problem.orbit in seen:
             raise UserError(
-                f"test problem {problem.id} is training problem {seen[problem.orbit].id}, perhaps under a symmetry",
+                f"test problem {problem.id} is training problem {seen[problem.orbit].id}, perhaps under a symmetry.",
                 where=where,
-                cure="Remove it from one of the two files.",
+                cure="Remove it from one of the files.",
             )
 
 

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from benchmarks.errors import UserError, did_you_mean
 from benchmarks.problem import Answer, Problem, Verdict
+from benchmarks.puzzles.files import sample
 from benchmarks.symmetries import Symmetries
 
 Split = Literal["train", "test"]
@@ -87,8 +88,11 @@ class Task(ABC):
             UserError: if it is malformed, has no answer, or (where the family promises one) several.
         """
 
-    def read(self, path: Path, limit: int | None = None, seed: int = 0) -> list[Problem]:
-        """Problems of a published file; with ``limit``, a random choice of that many rows.
+    def read(self, path: str | Path, limit: int | None = None, seed: int = 0) -> list[Problem]:
+        """Problems of a published file, or of a split of a data set on the hub (``hub:OWNER/NAME:SPLIT``).
+
+        Args:
+            limit: a random choice of that many rows; ``None``: all.
 
         Raises:
             UserError: naming file, line and cure, for every way in which a file can be wrong.
@@ -98,6 +102,26 @@ class Task(ABC):
             where=str(path),
             cure="Leave train_file and test_file out: its problems are generated.",
         )
+
+    def read_splits(
+        self,
+        train_files: Sequence[str | Path],
+        test_file: str | Path,
+        train_size: int | None,
+        test_size: int | None,
+        seed: int,
+    ) -> tuple[list[Problem], list[Problem]]:
+        """Training and test problems, each :meth:`read` by itself; from several training files a choice of them all.
+
+        Raises:
+            UserError: as :meth:`read`.
+        """
+        if len(train_files) == 1:
+            train = self.read(train_files[0], train_size, seed)
+        else:
+            together = [problem for file in train_files for problem in self.read(file)]
+            train = sample(together, train_size, seed, " and ".join(map(str, train_files)))
+        return train, self.read(test_file, test_size, seed)
 
     # --- judging --------------------------------------------------------------------------------
 
@@ -150,6 +174,10 @@ class Task(ABC):
         """The answer to the problem itself, from the tokens predicted for its variant."""
         back = self._numbered_symmetries([problem], [variant]).inverse()
         return self.decode(problem, back.apply(tokens[None])[0])
+
+    def combine(self, ranked: Sequence[Answer]) -> Answer:
+        """The answer to give when several variants of a problem were answered, the most frequent answer first."""
+        return ranked[0]
 
     def _numbered_symmetries(self, problems: Sequence[Problem], variants: Sequence[int]) -> Symmetries:
         rows = [self._numbered_symmetry(p, v) for p, v in zip(problems, variants, strict=True)]

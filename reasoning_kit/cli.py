@@ -18,11 +18,14 @@ app = typer.Typer(
 )
 tasks_app = typer.Typer(help="The problems: families, sizes, examples.", no_args_is_help=True)
 app.add_typer(tasks_app, name="tasks")
+methods_app = typer.Typer(help="The methods: five, and variants of them.", no_args_is_help=True)
+app.add_typer(methods_app, name="methods")
 
 Overrides = Annotated[
     list[str] | None,
     typer.Argument(
-        help="key=value: task=[sudoku-4x4,maze-8x8] method=[trm,cot] budget.limit=1e12 method.trm.n=4 experiment=cpu",
+        help="key=value: task=[sudoku-4x4,maze-8x8] method=[trm,cot] budget.limit=1e12 method.trm.n=4 experiment=cpu; "
+        "a variant of your own: method.deep.base=trm method.deep.n=12",
         show_default=False,
     ),
 ]
@@ -74,11 +77,22 @@ def solve(
     run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
     puzzle: Annotated[str | None, typer.Argument(help="The puzzle, or - for standard input.")] = None,
     file: Annotated[Path | None, typer.Option(help="File that holds the puzzle.")] = None,
+    latents: Annotated[bool, typer.Option("--latents", help="Show the latents y and z of every step, decoded.")] = False,
 ) -> None:
     """Let a trained model answer one typed puzzle, and show its thinking step by step."""
     from reasoning_kit.inspect_run import solve_puzzle
 
-    solve_puzzle(run, puzzle, file, _console())
+    solve_puzzle(run, puzzle, file, _console(), latents)
+
+
+@app.command()
+def parity(
+    recordings: Annotated[list[Path], typer.Argument(help="Recorded runs of the published TRM code (.npz).")],
+) -> None:
+    """Repeat recorded training runs of the published TRM code and show how far every number is from theirs."""
+    from reasoning_kit.check_parity import check_parity
+
+    raise typer.Exit(check_parity(recordings, _console()))
 
 
 @app.command()
@@ -134,6 +148,14 @@ def tasks_show(
     from reasoning_kit.show_tasks import show_task
 
     show_task(name, overrides or [], count, _console())
+
+
+@methods_app.command("ls")
+def methods_ls() -> None:
+    """The methods that can be named with method=."""
+    from reasoning_kit.show_methods import list_methods
+
+    list_methods(_console())
 
 
 def _console() -> Any:

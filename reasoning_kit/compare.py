@@ -85,7 +85,7 @@ def check_data(config: ExperimentConfig, console: Console) -> dict[str, str]:
     fingerprints = {}
     for name, options in config.tasks.items():
         with console.status(f"checking the problems of {name}"):
-            files = [config.data_file(file) for file in (options.train_file, options.test_file)]
+            files = options.files(config.data)
             splits = build_splits(options.load(), options.train_size, options.test_size, options.seed, *files)
         fingerprints[name] = splits.fingerprint
     return fingerprints

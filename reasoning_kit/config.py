@@ -1,4 +1,4 @@
-"""From words on the command line to a checked experiment: Hydra composes the YAML files, types are checked here.
+"""What a comparison and its runs are, checked; :mod:`reasoning_kit.composition` makes the plain values of it.
 
 Every mistake ends in one sentence that says which key, where, and the nearest right one.
 """
@@ -9,26 +9,20 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal, get_args, get_type_hints
+from typing import Any
 
 from benchmarks.budget import Budget
 from benchmarks.errors import UserError, did_you_mean
+from benchmarks.puzzles.hub import is_hub, whole_name
 from benchmarks.task import Task, family_class, load_task
-from cot_distill.options import ModelOptions, SFTOptions
-from grpo.options import GRPOOptions
+from cot_distill.options import ModelOptions
+from reasoning_kit.checking import at_least, checked, mapping
+from reasoning_kit.composition import choices, compose, published_options
+from reasoning_kit.methods import METHODS, BaseName, Entry, Options, check_methods, label_of
 from trm.options import TRMOptions
 
-MethodName = Literal["direct", "trm", "answer_only", "cot", "grpo"]
-METHODS: dict[str, type] = {
-    "direct": TRMOptions,
-    "trm": TRMOptions,
-    "answer_only": SFTOptions,
-    "cot": SFTOptions,
-    "grpo": GRPOOptions,
-}
-GROUPS = ("task", "method", "model", "budget", "experiment")
 DATA_VARIABLE = "REASONING_KIT_DATA"
 
 
@@ -38,26 +32,45 @@ class TaskOptions:
 
     Attributes:
         family: ``reasoning-kit tasks ls`` lists them.
-        train_size, test_size: problems of each split, or rows chosen at random from the files.
-        train_file, test_file: published CSV files; relative ones lie in ``data``.
+        train_size, test_size: problems of each split, or rows chosen at random from the files (``None``: all of them).
+        train_file, test_file: published files, several to train on if need be; relative ones lie in ``data``.
+            ``hub:OWNER/NAME:SPLIT`` is a data set on the Hugging Face hub.
         seed: of the problems; every method and every training seed sees the same ones.
         options: of the family.
     """
 
     family: str
-    train_size: int = 1000
-    test_size: int = 200
-    train_file: str | None = None
+    train_size: int | None = 1000
+    test_size: int | None = 200
+    train_file: str | list[str] | None = None
     test_file: str | None = None
     seed: int = 0
     options: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for key, least in (("train_size", 1), ("test_size", 1), ("seed", 0)):
-            at_least(least, getattr(self, key), key)
+        at_least(0, self.seed, "seed")
+        if self.train_file == []:
+            raise UserError("the list is empty.", where="train_file", cure="Name a file, or null to generate problems.")
+        for key, size, file in (
+            ("train_size", self.train_size, self.train_file),
+            ("test_size", self.test_size, self.test_file),
+        ):
+            if size is not None:
+                at_least(1, size, key)
+            elif file is None:
+                raise UserError("generated problems have no end.", where=key, cure="Give a number, or name files.")
 
     def load(self) -> Task:
         return load_task(self.family, **self.options)
+
+    def files(self, data: str | None) -> tuple[list[str | Path] | None, str | Path | None]:
+        """Where its training and test files lie, as :func:`benchmarks.splits.build_splits` takes them.
+
+        Raises:
+            UserError: if one can only lie in a data folder, and none is given.
+        """
+        train = None if self.train_file is None else [find_data_file(name, data) for name in _names(self.train_file)]
+        return train, None if self.test_file is None else find_data_file(self.test_file, data)
 
 
 @dataclass(frozen=True)
@@ -85,28 +98,28 @@ class EvaluationOptions:
             )
 
 
-def at_least(least: int, value: int, where: str) -> None:
-    if value < least:
-        raise UserError(f"{value} is too small.", where=where, cure=f"Give {least} or more.")
-
-
 @dataclass(frozen=True)
 class RunSpec:
     """One method on one task with one seed: everything that decides its result.
 
     Attributes:
+        method: its name, which is the row and the folder.
+        base: the one of the five that it is, or is a variant of.
         data: folder of the published files, for a task that reads files.
+        label: how the report names the method; decides no result.
     """
 
     task_name: str
     task: TaskOptions
-    method: MethodName
-    options: TRMOptions | SFTOptions | GRPOOptions
+    method: str
+    base: BaseName
+    options: Options
     model: ModelOptions
     budget: Budget
     seed: int
     evaluation: EvaluationOptions
     data: str | None
+    label: str
 
     @property
     def folder(self) -> Path:
@@ -127,7 +140,7 @@ class ExperimentConfig:
 
     name: str
     tasks: dict[str, TaskOptions]
-    methods: dict[MethodName, TRMOptions | SFTOptions | GRPOOptions]
+    methods: dict[str, Entry]
     model: ModelOptions
     budget: Budget
     evaluation: EvaluationOptions
@@ -137,31 +150,45 @@ class ExperimentConfig:
     out: str | None = None
     data: str | None = None
 
-    def data_file(self, name: str | None) -> Path | None:
-        """Where a file of a task lies: as given, or in the data folder."""
-        return find_data_file(name, self.data)
-
     def runs(self) -> list[RunSpec]:
         """Every run, seeds outermost so that a stopped comparison has whole seeds."""
 
         def data(task: TaskOptions) -> str | None:
-            return self.data if task.train_file or task.test_file else None
+            names = [*_names(task.train_file), *_names(task.test_file)]
+            return self.data if any(not is_hub(name) for name in names) else None
 
         return [
-            RunSpec(task_name, task, method, options, self.model, self.budget, seed, self.evaluation, data(task))
+            RunSpec(
+                task_name=task_name,
+                task=task,
+                method=method,
+                base=entry.base,
+                options=entry.options,
+                model=self.model,
+                budget=self.budget,
+                seed=seed,
+                evaluation=self.evaluation,
+                data=data(task),
+                label=entry.label,
+            )
             for seed in range(self.seeds)
             for task_name, task in self.tasks.items()
-            for method, options in self.methods.items()
+            for method, entry in self.methods.items()
         ]
 
 
-def find_data_file(name: str | None, data: str | None) -> Path | None:
-    """
+def _names(files: str | list[str] | None) -> list[str]:
+    return [files] if isinstance(files, str) else files or []
+
+
+def find_data_file(name: str, data: str | None) -> str | Path:
+    """Where a file lies: as given, or in the data folder; the name of a data set on the hub stays as it is.
+
     Raises:
         UserError: if it can only lie in a data folder, and none is given.
     """
-    if name is None:
-        return None
+    if is_hub(name):
+        return name
     path = Path(name).expanduser()
     if path.is_absolute() or path.exists():
         return path
@@ -176,95 +203,42 @@ def find_data_file(name: str | None, data: str | None) -> Path | None:
 
 def fingerprint(spec: RunSpec) -> str:
     """Hash of everything that decides a run's result; a finished run with the same one is not repeated."""
-    return hashlib.sha256(json.dumps(asdict(spec), sort_keys=True).encode()).hexdigest()[:16]
+    deciding = asdict(spec)
+    del deciding["label"]
+    if spec.base == spec.method:  # as it was before there were variants: finished runs stay finished
+        del deciding["base"]
+    return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def spec_from_dict(raw: Mapping[str, Any]) -> RunSpec:
-    """The inverse of ``dataclasses.asdict`` on a run's specification, after a way through JSON."""
+    """The inverse of ``dataclasses.asdict`` on a run's specification, after a way through JSON.
+
+    Records from before there were variants have neither base nor label.
+    """
+    method = raw["method"]
+    named = {"base": method, "label": label_of(method)}
+    base = raw.get("base", method)
     return checked(
         RunSpec,
-        {key: raw[key] for key in ("task_name", "method", "seed", "data")},
+        named | {key: raw[key] for key in ("task_name", "method", "base", "label", "seed", "data") if key in raw},
         "",
         task=checked(TaskOptions, raw["task"], "task"),
-        options=checked(METHODS[raw["method"]], raw["options"], "options"),
+        options=checked(METHODS[base].options, raw["options"], "options"),
         model=checked(ModelOptions, raw["model"], "model"),
         budget=checked(Budget, raw["budget"], "budget"),
         evaluation=checked(EvaluationOptions, raw["evaluation"], "evaluation"),
     )
 
 
-def config_folder() -> Path:
-    """Where the YAML files lie: inside the installed package, or at the root of a checkout."""
-    packaged = Path(__file__).parent / "configs"
-    return packaged if packaged.is_dir() else Path(__file__).parent.parent / "configs"
-
-
-def choices(group: str) -> list[str]:
-    """The files of a configuration group, without their ending."""
-    return sorted(path.stem for path in (config_folder() / group).glob("*.yaml"))
-
-
 def load_config(overrides: Sequence[str] = ()) -> ExperimentConfig:
     """Compose and check a comparison: ``load_config(["task=maze-8x8", "method=[trm,cot]", "method.trm.n=4"])``.
+
+    ``method.NAME.base=trm method.NAME.n=12`` adds a variant, whether or not ``method=[...]`` names it too.
 
     Raises:
         UserError: for an unknown group, choice or key, a value of the wrong type, or an impossible value.
     """
-    return check_config(_compose(overrides))
-
-
-def _compose(overrides: Sequence[str]) -> dict[str, Any]:
-    from hydra import compose, initialize_config_dir
-    from hydra.errors import HydraException
-    from omegaconf import OmegaConf
-    from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
-
-    prepared = [_prepare(override) for override in overrides]
-    groups = [override for override in prepared if override.partition("=")[0] in GROUPS]
-    try:
-        with initialize_config_dir(str(config_folder().absolute()), version_base="1.3"):
-            chosen = compose("compare", groups)
-            for override in overrides:
-                _check_chosen(override, {group: list(chosen[group]) for group in ("task", "method")})
-            final = chosen if groups == prepared else compose("compare", prepared)
-            composed = OmegaConf.to_container(final, resolve=True, throw_on_missing=True)
-    except MissingMandatoryValue as error:
-        key = str(error.full_key)
-        raise UserError("a value is missing.", where=key, cure=f"Give it: {key}=VALUE.") from None
-    except (HydraException, OmegaConfBaseException) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"cannot be read ({reason}).", where=" ".join(overrides), cure="Write key=value.") from None
-    assert isinstance(composed, dict)
-    return {str(key): value for key, value in composed.items()}
-
-
-def _prepare(override: str) -> str:
-    """Check a choice of a group; let every other key through, because the types below know what exists."""
-    key, equals, value = override.partition("=")
-    if not equals or not key:
-        raise UserError("an option is written key=value.", where=override, cure="For example budget.limit=1e12.")
-    if key not in GROUPS:
-        return override if key.startswith(("+", "~")) else f"++{override}"
-    for choice in value.strip("[]").split(","):
-        name = choice.strip().removesuffix(".yaml")
-        if name not in choices(key):
-            raise UserError(f"unknown {key} '{name}'.", where=override, cure=did_you_mean(name, choices(key)))
-    return override
-
-
-def _check_chosen(override: str, chosen: Mapping[str, list[str]]) -> None:
-    """An option of a task or method that takes no part would silently do nothing, or bring it in."""
-    group, _, rest = override.partition("=")[0].partition(".")
-    name = rest.partition(".")[0]
-    if not name or name in chosen.get(group, [name]):
-        return
-    if name not in choices(group):
-        raise UserError(f"unknown {group} '{name}'.", where=override, cure=did_you_mean(name, choices(group)))
-    raise UserError(
-        f"the {group} '{name}' takes no part.",
-        where=override,
-        cure=f"Name it: {group}=[{','.join([*chosen[group], name])}].",
-    )
+    return check_config(compose(overrides))
 
 
 def check_config(raw: Mapping[str, Any]) -> ExperimentConfig:
@@ -283,11 +257,6 @@ def check_config(raw: Mapping[str, Any]) -> ExperimentConfig:
             raise UserError(f"unknown key '{key}'.", where="configuration", cure=did_you_mean(key, known))
     if not raw.get("task") or not raw.get("method"):
         raise UserError("nothing to compare.", where="task and method", cure="Name at least one of each.")
-    methods = {}
-    for name, options in raw["method"].items():
-        if name not in METHODS:
-            raise UserError(f"unknown method '{name}'.", where="method", cure=did_you_mean(name, METHODS))
-        methods[name] = checked(METHODS[name], options, f"method.{name}")
     plain: dict[str, Any] = {key: raw[key] for key in ("name", "seeds", "jobs", "threads", "out", "data") if key in raw}
     if data := plain.get("data") or os.environ.get(DATA_VARIABLE):
         plain["data"] = str(Path(str(data)).expanduser().absolute())
@@ -296,7 +265,7 @@ def check_config(raw: Mapping[str, Any]) -> ExperimentConfig:
         plain,
         "",
         tasks={name: _checked_task(name, options, sizes) for name, options in raw["task"].items()},
-        methods=methods,
+        methods=check_methods(mapping(raw["method"], "method"), published_options),
         model=checked(ModelOptions, raw.get("model") or {}, "model"),
         budget=checked(Budget, raw.get("budget") or {}, "budget"),
         evaluation=checked(EvaluationOptions, raw.get("evaluation") or {}, "evaluation"),
@@ -312,7 +281,10 @@ def check_config(raw: Mapping[str, Any]) -> ExperimentConfig:
 def _check_batches(config: ExperimentConfig) -> None:
     """A recursive model drops the last batch of a pass, so the problems must fill one."""
     for task_name, task in config.tasks.items():
-        for method, options in config.methods.items():
+        for method, entry in config.methods.items():
+            options = entry.options
+            if task.train_size is None:  # known when the files are read
+                continue
             if isinstance(options, TRMOptions) and options.batch_size > task.train_size:
                 raise UserError(
                     f"{task.train_size} training problems of {task_name} do not fill a batch of {options.batch_size}.",
@@ -323,7 +295,7 @@ def _check_batches(config: ExperimentConfig) -> None:
 
 def _checked_task(name: str, raw: Any, sizes: Mapping[str, Any]) -> TaskOptions:
     where = f"task.{name}"
-    raw = {**_mapping(raw, where), **sizes}
+    raw = {**mapping(raw, where), **sizes}
     if "family" not in raw:
         raise UserError("a task needs a family.", where=where, cure=f"Choose one of: {', '.join(choices('task'))}.")
     own = {f.name for f in fields(TaskOptions)} - {"options"}
@@ -335,61 +307,18 @@ def _checked_task(name: str, raw: Any, sizes: Mapping[str, Any]) -> TaskOptions:
     task = checked(TaskOptions, {key: value for key, value in raw.items() if key in own}, where)
     options = {key: value for key, value in raw.items() if key in family_keys}
     checked(family, options, where)  # raises here, not in the middle of a comparison
-    return replace(task, train_file=_absolute(task.train_file), test_file=_absolute(task.test_file), options=options)
+    train, test = task.train_file, task.test_file
+    return replace(
+        task,
+        train_file=[_absolute(name) for name in train] if isinstance(train, list) else train and _absolute(train),
+        test_file=test and _absolute(test),
+        options=options,
+    )
 
 
-def _absolute(name: str | None) -> str | None:
-    """A file that lies here, so that a run is understood from other folders; another one lies in ``data``."""
-    path = Path(name or "").expanduser()
-    return str(path.absolute()) if name and path.is_file() else name
-
-
-def _mapping(raw: Any, where: str) -> Mapping[str, Any]:
-    if not isinstance(raw, Mapping):
-        raise UserError(f"{raw!r} is no group of options.", where=where, cure=f"Give single ones: {where}.KEY=VALUE.")
-    return raw
-
-
-def checked(cls: type, raw: Any, where: str, **ready: Any) -> Any:
-    """An instance of a dataclass from plain values, nested dataclasses included.
-
-    Args:
-        where: the path of the mapping, for messages.
-        ready: fields that are objects already.
-
-    Raises:
-        UserError: naming the first unknown, missing or ill-typed key.
-    """
-    from pydantic import TypeAdapter, ValidationError
-
-    hints = get_type_hints(cls)
-    known = {f.name: f for f in fields(cls) if f.name not in ready}
-    values = dict(ready)
-    for key, value in _mapping(raw, where).items():
-        path = f"{where}.{key}" if where else key
-        if key not in known:
-            raise UserError(f"unknown key '{key}'.", where=where or "configuration", cure=did_you_mean(key, known))
-        if is_dataclass(hints[key]):
-            factory = known[key].default_factory
-            usual = asdict(factory()) if factory is not MISSING else {}
-            values[key] = checked(hints[key], {**usual, **_mapping(value, path)}, path)
-            continue
-        types = (hints[key], *get_args(hints[key]))
-        if isinstance(value, bool) and bool not in types and Any not in types:  # which Python takes for 1 or 0
-            raise UserError(f"{value!r} does not fit.", where=path, cure=f"It is of type {known[key].type}.")
-        try:
-            values[key] = TypeAdapter(hints[key]).validate_python(value)
-        except ValidationError as error:
-            problem = error.errors()[0]["msg"].rstrip(".")
-            raise UserError(
-                f"{value!r} does not fit ({problem}).", where=path, cure=f"It is of type {known[key].type}."
-            ) from None
-    for key, spec in known.items():
-        if key not in values and spec.default is MISSING and spec.default_factory is MISSING:
-            raise UserError(f"'{key}' is missing.", where=where or "configuration", cure="Give it a value.")
-    try:
-        return cls(**values)
-    except UserError as error:  # raised by the class, which does not know where it stands
-        inside = error.where is not None and error.where.split(".")[0] != where.split(".")[0]
-        path = f"{where}.{error.where}" if where and inside else error.where or where
-        raise UserError(error.what, where=path, cure=error.cure) from None
+def _absolute(name: str) -> str:
+    """What lies here, so that a run is understood from other folders; anything else lies in ``data`` or on the hub."""
+    if is_hub(name):
+        return whole_name(name)
+    path = Path(name).expanduser()
+    return str(path.absolute()) if path.exists() else name

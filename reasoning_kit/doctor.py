@@ -12,7 +12,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from reasoning_kit.config import DATA_VARIABLE, config_folder
+from reasoning_kit.composition import config_folder
+from reasoning_kit.config import DATA_VARIABLE
 from reasoning_kit.environment import free_cores, hardware, versions
 
 REQUIRED = ("torch", "transformers", "trl", "peft", "accelerate", "datasets", "hydra", "pyarrow", "plotly")
@@ -60,7 +61,8 @@ def _optional(row) -> None:
 def _data(row) -> None:
     folder = os.environ.get(DATA_VARIABLE)
     if folder is None:
-        row("published data", False, f"give data=FOLDER or set {DATA_VARIABLE}; generated problems need none")
+        cure = f"give data=FOLDER, set {DATA_VARIABLE}, or take a task of the hub; generated problems need none"
+        row("published data", False, cure)
         return
     for task in ("sudoku_extreme", "maze_30x30_hard"):
         path = Path(folder) / task / "train.csv.gz"

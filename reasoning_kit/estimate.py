@@ -20,6 +20,8 @@ from benchmarks.budget import Budget
 from benchmarks.task import Task
 from reasoning_kit.config import ExperimentConfig, RunSpec, load_config
 from reasoning_kit.environment import use_free_cores
+from reasoning_kit.methods import Entry
+from reasoning_kit.report.formatting import budget_text
 
 PROBE_STEPS = 3
 ADAM_COPIES = 4  # weights, gradients and two moments, in float32
@@ -61,14 +63,26 @@ def estimate(overrides: Sequence[str], probe: bool, console: Console) -> list[Es
             with console.status(f"{spec.task_name}: {spec.method}"):
                 rows.append(estimate_run(spec, probe))
     console.print(_table(config, rows))
-    for name, options in config.methods.items():
-        chosen = " ".join(f"{key}={value}" for key, value in _flat(asdict(options)))
+    for name, entry in config.methods.items():
+        chosen = " ".join(f"{key}={value}" for key, value in _shown(name, entry, config.methods))
         console.print(f"method.{name}: {chosen}", style="dim", markup=False, highlight=False)
     known = [row.seconds for row in rows if row.seconds is not None]
     if known:
         total = sum(known) * config.seeds
         console.print(f"All {len(rows) * config.seeds} runs, one after another: about {_duration(total)} of training.")
     return rows
+
+
+def _shown(name: str, entry: Entry, methods: Mapping[str, Entry]) -> Iterator[tuple[str, Any]]:
+    """Every option of a method; of a variant beside its base, those that differ."""
+    if entry.base == name:
+        yield from _flat(asdict(entry.options))
+        return
+    yield "base", entry.base
+    base = methods.get(entry.base)
+    known = {} if base is None else dict(_flat(asdict(base.options)))
+    missing = object()
+    yield from ((key, value) for key, value in _flat(asdict(entry.options)) if known.get(key, missing) != value)
 
 
 def _flat(options: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
@@ -82,7 +96,7 @@ def _flat(options: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, An
 
 def estimate_run(spec: RunSpec, probe: bool) -> Estimate:
     task = spec.task.load()
-    recursive = spec.method in ("trm", "direct")
+    recursive = spec.base in ("trm", "direct")
     parameters, per_step, per_answer, examples = (_recursive if recursive else _language_model)(spec, task)
     per_unit = {"flops": per_step, "steps": 1.0, "examples": examples}.get(spec.budget.unit)
     steps = None if per_unit is None else spec.budget.limit / per_unit
@@ -106,12 +120,12 @@ def _recursive(spec: RunSpec, task: Task) -> tuple[int, float, float, float]:
     from trm.trainer import build
 
     options: Any = spec.options
-    config = build(task, options, "trm" if spec.method == "trm" else "direct")
+    config = build(task, options)
     with torch.device("meta"):
         parameters = TRMForPuzzles(config).num_parameters()
-    steps = options.evaluation_steps or (config.supervision_steps if spec.method == "trm" else 1)
+    steps = 1 if config.recursion == "direct" else options.evaluation_steps or config.supervision_steps
     batch = options.batch_size
-    return parameters, batch * pricing.training_step(config), pricing.answer(config, steps), batch
+    return parameters, batch * pricing.training_step(config), options.votes * pricing.answer(config, steps), batch
 
 
 def _language_model(spec: RunSpec, task: Task) -> tuple[int, float, float, float]:
@@ -130,13 +144,13 @@ def _language_model(spec: RunSpec, task: Task) -> tuple[int, float, float, float
     with torch.device("meta"):
         parameters = AutoModelForCausalLM.from_config(model_configuration).num_parameters()
     shape = CausalLMShape.of(model_configuration)
-    style: Style = "answer_only" if spec.method == "answer_only" else "cot"
+    style: Style = "answer_only" if spec.base == "answer_only" else "cot"
     rows = list(tokenized(task, task.generate("train", 32, spec.task.seed), tokenizer, style))
     length = max(len(row["input_ids"]) for row in rows)
     prompt = max(row["labels"].count(-100) for row in rows)
     batch = options.batch_size
     per_step = shape.training_step(batch, length)
-    if spec.method == "grpo":
+    if spec.base == "grpo":
         per_step += shape.generation(batch, prompt, length - prompt)
     return parameters, per_step, shape.generation(1, prompt, length - prompt), batch
 
@@ -155,7 +169,7 @@ def _probe(spec: RunSpec) -> float:
 
     steps = Budget("steps", PROBE_STEPS + 1)
     options: Any = spec.options
-    if spec.method == "grpo" and options.start == "distill":
+    if spec.base == "grpo" and options.start == "distill":
         options = replace(options, start="model", max_new_tokens=options.max_new_tokens or 64)
     short = replace(spec, budget=steps, options=options)
     with tempfile.TemporaryDirectory() as folder:
@@ -165,7 +179,7 @@ def _probe(spec: RunSpec) -> float:
 
 
 def _table(config: ExperimentConfig, rows: Sequence[Estimate]) -> Table:
-    table = Table(title=f"{config.name}: {config.budget.limit:g} {config.budget.unit} of training per run")
+    table = Table(title=f"{config.name}: {budget_text(config.budget.unit, config.budget.limit)} per run")
     for heading in ("task", "method", "parameters", "FLOPs/step", "FLOPs/answer", "steps", "state", "training"):
         table.add_column(heading, justify="left" if heading in ("task", "method") else "right")
     for row in rows:

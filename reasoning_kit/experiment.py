@@ -22,7 +22,7 @@ from benchmarks.splits import Splits, build_splits
 from benchmarks.statistics import accuracy_interval
 from benchmarks.task import Task
 from benchmarks.text_form import Style
-from reasoning_kit.config import RunSpec, find_data_file, fingerprint
+from reasoning_kit.config import RunSpec, fingerprint
 from reasoning_kit.environment import git_revision, hardware, measured_energy, peak_memory_bytes, versions
 
 Progress = Callable[[str, float, dict[str, float]], None]  # phase, share done, numbers to show
@@ -50,8 +50,8 @@ def load_splits(spec: RunSpec) -> tuple[Task, Splits]:
         UserError: if a file is missing or wrong, or the task cannot give so many problems.
     """
     task = spec.task.load()
-    train_file, test_file = (find_data_file(name, spec.data) for name in (spec.task.train_file, spec.task.test_file))
-    return task, build_splits(task, spec.task.train_size, spec.task.test_size, spec.task.seed, train_file, test_file)
+    files = spec.task.files(spec.data)
+    return task, build_splits(task, spec.task.train_size, spec.task.test_size, spec.task.seed, *files)
 
 
 def run(spec: RunSpec, folder: Path, on_progress: Progress) -> RunRecord:
@@ -134,9 +134,9 @@ def train(
         "at_milestone": milestone,
         "on_progress": progress,
     }
-    if spec.method in ("trm", "direct"):
+    if spec.base in ("trm", "direct"):
         return _train_recursive(spec, task, problems, common)
-    if spec.method in ("cot", "answer_only"):
+    if spec.base in ("cot", "answer_only"):
         return _train_distilled(spec, task, problems, common)
     return _train_grpo(spec, task, problems, common)
 
@@ -145,7 +145,7 @@ def _train_recursive(spec: RunSpec, task: Task, problems: list[Problem], common:
     from trm.trainer import train as train_recursive
 
     options: Any = spec.options
-    result = train_recursive(task, problems, options, "trm" if spec.method == "trm" else "direct", **common)
+    result = train_recursive(task, problems, options, **common)
     solver = recursive_solver(spec, task, result.model)
     return Trained(
         solver,
@@ -158,20 +158,20 @@ def _train_recursive(spec: RunSpec, task: Task, problems: list[Problem], common:
 
 
 def recursive_solver(spec: RunSpec, task: Task, model: Any) -> Solver:
-    from trm.solver import TRMSolver
+    from trm.trainer import solver
 
     options: Any = spec.options
-    return TRMSolver(model, task, steps=options.evaluation_steps, halting=options.halting)
+    return solver(model, task, options)
 
 
 def _train_distilled(spec: RunSpec, task: Task, problems: list[Problem], common: dict[str, Any]) -> Trained:
     from cot_distill.train import train as train_distilled
 
     options: Any = spec.options
-    style: Style = "cot" if spec.method == "cot" else "answer_only"
+    style: Style = "cot" if spec.base == "cot" else "answer_only"
     result = train_distilled(task, problems, options, spec.model, style, **common)
     notes = [*_outside_knowledge(spec), *result.warnings]
-    if spec.method == "cot":
+    if spec.base == "cot":
         notes.append("Each label comes with a solver-written trace: supervision that TRM and answer-only do not get.")
     return _trained_language_model(result, result.solver(task, style), notes, {})
 
@@ -225,7 +225,7 @@ def load_solver(spec: RunSpec, task: Task, folder: Path) -> Solver:
     weights = folder / MODEL
     if not weights.is_dir():
         raise UserError("no trained model here.", where=str(weights), cure="Give the folder of a finished run.")
-    if spec.method in ("trm", "direct"):
+    if spec.base in ("trm", "direct"):
         from trm.modeling import TRMForPuzzles
 
         return recursive_solver(spec, task, TRMForPuzzles.from_pretrained(weights).eval())
@@ -233,7 +233,7 @@ def load_solver(spec: RunSpec, task: Task, folder: Path) -> Solver:
     from cot_distill.solver import CausalLMSolver
 
     model, tokenizer = load_pretrained(str(weights))
-    style: Style = "answer_only" if spec.method == "answer_only" else "cot"
+    style: Style = "answer_only" if spec.base == "answer_only" else "cot"
     return CausalLMSolver(model, tokenizer, task, style, model.generation_config.max_new_tokens)
 
 
@@ -253,13 +253,14 @@ def summarise(evaluation: Evaluation) -> dict[str, dict[str, Any]]:
 
 
 def describe_data(spec: RunSpec, splits: Splits) -> dict[str, Any]:
+    source = spec.task.train_file or "generated"
     return {
         "fingerprint": splits.fingerprint,
         "train": len(splits.train),
         "test": len(splits.test),
         "train_orbits": len({p.orbit for p in splits.train}),
         "test_orbits": len({p.orbit for p in splits.test}),
-        "source": spec.task.train_file or "generated",
+        "source": source if isinstance(source, str) else " and ".join(source),
     }
 
 

@@ -9,6 +9,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from rich.columns import Columns
 from rich.console import Console
 from rich.panel import Panel
 from rich.progress import Progress
@@ -83,10 +84,10 @@ def _load_quietly(spec: RunSpec, task: Task, folder: Path) -> Solver:
 
 
 def _test_problems(task: Task, options: TaskOptions, data: str | None) -> list[Problem]:
-    file = find_data_file(options.test_file, data)
-    if file is None:
-        return task.generate("test", options.test_size, options.seed)
-    return task.read(file, options.test_size, options.seed)
+    if options.test_file is not None:
+        return task.read(find_data_file(options.test_file, data), options.test_size, options.seed)
+    assert options.test_size is not None, "TaskOptions checks it"
+    return task.generate("test", options.test_size, options.seed)
 
 
 def _changed(task: TaskOptions, overrides: Sequence[str]) -> TaskOptions:
@@ -103,8 +104,13 @@ def _changed(task: TaskOptions, overrides: Sequence[str]) -> TaskOptions:
     return replace(changed, options=task.options)
 
 
-def solve_puzzle(folder: Path, puzzle: str | None, file: Path | None, console: Console) -> None:
+def solve_puzzle(
+    folder: Path, puzzle: str | None, file: Path | None, console: Console, latents: bool = False
+) -> None:
     """Show the answer of a trained model to one puzzle after every step of its thinking.
+
+    Args:
+        latents: show y and z of a recursive model side by side, both read through its output head.
 
     Raises:
         UserError: if the run is not finished, or the puzzle is missing, malformed or has no unique answer.
@@ -117,6 +123,9 @@ def solve_puzzle(folder: Path, puzzle: str | None, file: Path | None, console: C
     from reasoning_kit.experiment import describe_solution
 
     solver = _load_quietly(spec, task, folder)
+    if latents:
+        _show_latents(solver, task, problem, console)
+        return
     [prediction] = evaluate(solver, task, [problem]).predictions
     shown = describe_solution(task, prediction)
     console.print(Panel(Text(shown["question"]), title="question", expand=False))
@@ -133,6 +142,23 @@ def solve_puzzle(folder: Path, puzzle: str | None, file: Path | None, console: C
         f"{prediction.solution.seconds:.2f} s)",
         highlight=False,
     )
+
+
+def _show_latents(solver: Solver, task: Task, problem: Problem, console: Console) -> None:
+    """The paper's figure 6 for every supervision step: y is the answer so far, z is none."""
+    think = getattr(solver, "think", None)
+    if think is None:
+        raise UserError("a language model has no latents y and z.", where="--latents", cure="Leave it out.")
+    console.print(Panel(Text(task.render(problem)), title="question", expand=False))
+    for thought in think(problem):
+        halting = thought.halting_probability
+        belief = "" if halting is None else f": halting probability {halting:.2f}"
+        panels = [
+            Panel(Text(task.render(problem, answer)), title=name, expand=False)
+            for name, answer in (("y", thought.y), ("z", thought.z))
+        ]
+        console.print(f"supervision step {thought.step}{belief}", highlight=False)
+        console.print(Columns(panels))
 
 
 def _title(step: dict[str, Any]) -> str:

@@ -12,7 +12,8 @@ from rich.text import Text
 
 from benchmarks.errors import UserError
 from benchmarks.problem import Answer
-from reasoning_kit.config import choices, config_folder, load_config
+from reasoning_kit.composition import choices, config_folder
+from reasoning_kit.config import load_config
 
 
 def list_tasks(console: Console) -> None:
@@ -49,8 +50,8 @@ def show_task(name: str, overrides: Sequence[str], count: int, console: Console)
     config = load_config([f"task={name}", *overrides])
     options = config.tasks[name]
     task = options.load()
-    files = [config.data_file(file) for file in (options.train_file, options.test_file)]
-    splits = build_splits(task, max(count, min(options.train_size, 50)), 1, options.seed, *files)
+    least = max(count, min(options.train_size or 50, 50))
+    splits = build_splits(task, least, 1, options.seed, *options.files(config.data))
     for problem in splits.train[:count]:
         trace = write_trace(task, problem)
         check_trace(task, problem, trace)

@@ -6,12 +6,12 @@ names ``T`` and ``n`` are the paper's (arXiv 2510.04871, section 4).
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from transformers import PretrainedConfig
 
-from benchmarks.errors import UserError, did_you_mean
-from trm.options import ACT, SIZES, Loss, Recursion, check_counts, check_variant
+from benchmarks.errors import UserError
+from trm.options import ACT, SIZES, Loss, Recursion, check_counts, check_kinds, check_variant
 
 Mixer = Literal["mlp", "attention"]
 
@@ -110,13 +110,7 @@ class TRMConfig(PretrainedConfig):
         return -(-round(self.expansion * width * 2 / 3) // self.inner_multiple) * self.inner_multiple
 
     def _check(self) -> None:
-        for name, kinds in (("mixer", Mixer), ("recursion", Recursion), ("act", ACT), ("loss", Loss)):
-            if getattr(self, name) not in get_args(kinds):
-                raise UserError(
-                    f"unknown {name} '{getattr(self, name)}'.",
-                    where=name,
-                    cure=did_you_mean(str(getattr(self, name)), get_args(kinds)),
-                )
+        check_kinds(self, {"mixer": Mixer, "recursion": Recursion, "act": ACT, "loss": Loss})
         check_counts(self, SIZES | {"vocabulary_size": 1, "positions": 1, "puzzles": 1, "puzzle_width": 0})
         check_variant(self)
         if self.prefix and not 0 < (self.puzzle_width or 0) <= self.prefix * self.width:

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from benchmarks.errors import UserError
 from benchmarks.problem import Problem
-from benchmarks.symmetries import Symmetries
 from benchmarks.task import Task
 from trm.configuration import TRMConfig
 from trm.modeling import check_inputs

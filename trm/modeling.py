@@ -165,13 +165,12 @@ def check_inputs(config: TRMConfig, input_ids: Tensor, puzzle_ids: Tensor | None
         )
     if input_ids.device.type != "cpu" or not len(input_ids):
         return
-    for name, ids, count in (("input_ids", input_ids, config.vocabulary_size), ("puzzle_ids", puzzle_ids, config.puzzles)):
-        if ids is None or (0 <= ids.min() and ids.max() < count):
+    for thing, ids, count in (("token", input_ids, config.vocabulary_size), ("puzzle", puzzle_ids, config.puzzles)):
+        if ids is None or (ids.min() >= 0 and ids.max() < count):
             continue
         wrong = int(ids.max() if ids.max() >= count else ids.min())
-        thing = "token" if name == "input_ids" else "puzzle"
         raise UserError(
             f"{thing} {wrong} is out of range.",
-            where=name,
-            cure=f"The model knows {thing}s 0 to {count - 1}: take the task and training problems that it was made for.",
+            where="input_ids" if thing == "token" else "puzzle_ids",
+            cure=f"The model knows {thing}s 0 to {count - 1}: take the task and problems that it was trained for.",
         )

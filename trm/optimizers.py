@@ -22,8 +22,8 @@ BETAS = (0.9, 0.95)  # paper, section 6
 class AdamATan2(Optimizer):
     """Adam without epsilon (arXiv 2407.05872, section 4.1), in the scaling of the published code.
 
-    p <- (1 - lr wd) p;  p <- p - lr / (1 - b1^t) atan2(m, sqrt(v) / sqrt(1 - b2^t)), m and v as in Adam. atan2 keeps the
-    step below lr pi / 2 / (1 - b1^t), and it does not change when all gradients are scaled.
+    p <- (1 - lr wd) p;  p <- p - lr / (1 - b1^t) atan2(m, sqrt(v) / sqrt(1 - b2^t)), m and v as in Adam. atan2 keeps
+    the step below lr pi / 2 / (1 - b1^t), and it does not change when all gradients are scaled.
     """
 
     def __init__(

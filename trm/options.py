@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-from benchmarks.errors import UserError
+from benchmarks.errors import UserError, did_you_mean
 
 Recursion = Literal["trm", "direct", "single_z", "multi_scale", "fixed_point"]
 ACT = Literal["halt", "halt_continue", "none"]
@@ -26,7 +26,7 @@ SIZES = {
     "n": 0,
     "supervision_steps": 1,
 }
-LEAST_N = {"direct": 0, "trm": 0, "single_z": 0, "multi_scale": 1, "fixed_point": 3}
+LEAST_N = {"direct": 0, "trm": 1, "single_z": 0, "multi_scale": 1, "fixed_point": 3}
 
 
 def check_counts(owner: Any, least: Mapping[str, int]) -> None:
@@ -39,6 +39,18 @@ def check_counts(owner: Any, least: Mapping[str, int]) -> None:
         value = getattr(owner, name)
         if isinstance(value, bool) or not isinstance(value, int) or value < smallest:
             raise UserError(f"{name} is {value!r}.", where=name, cure=f"Give a whole number of at least {smallest}.")
+
+
+def check_kinds(owner: Any, kinds: Mapping[str, Any]) -> None:
+    """Raise unless the named attributes are one of the words of their ``Literal``.
+
+    Raises:
+        UserError: naming the first that is not.
+    """
+    for name, kind in kinds.items():
+        value = getattr(owner, name)
+        if value not in get_args(kind):
+            raise UserError(f"unknown {name} '{value}'.", where=name, cure=did_you_mean(str(value), get_args(kind)))
 
 
 def check_variant(owner: Any) -> None:
@@ -59,13 +71,14 @@ def check_variant(owner: Any) -> None:
         )
     if owner.gradient_evaluations is None:
         return
-    check_counts(owner, {"gradient_evaluations": 1})
     if owner.recursion not in ("trm", "single_z"):
         raise UserError(
             f"gradient_evaluations has no meaning with recursion={owner.recursion}.",
             where="gradient_evaluations",
             cure="Leave it out.",
         )
+    # The last evaluation of "trm" updates y, which does not look at the question: alone, it would not train z at all.
+    check_counts(owner, {"gradient_evaluations": 2 if owner.recursion == "trm" else 1})
 
 
 @dataclass(frozen=True)
@@ -133,6 +146,7 @@ class TRMOptions:
 
     def __post_init__(self) -> None:
         check_counts(self, SIZES | {"batch_size": 1, "warmup_steps": 0, "augmentations": 0, "votes": 1})
+        check_kinds(self, {"recursion": Recursion, "act": ACT, "loss": Loss, "optimizer": Optimizer})
         check_variant(self)
         if self.evaluation_steps is not None:
             check_counts(self, {"evaluation_steps": 1})

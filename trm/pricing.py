@@ -2,8 +2,9 @@
 
 With f = the cost of the network on one problem, a supervision step runs it T (n + 1) times forwards, and k times
 backwards at twice the price, where k is the number of evaluations with gradient: n + 1 in TRM, which makes
-(T + 2)(n + 1) f in training; 2 with the 1-step gradient. HRM's form of halting adds a second forward pass. Only matrix products count, as in
-:mod:`benchmarks.compute`. The Trainer's own estimate, 6 x tokens x parameters, knows nothing of the recursion.
+(T + 2)(n + 1) f in training; 2 with the 1-step gradient. HRM's form of halting adds a second forward pass. Only
+matrix products count, as in :mod:`benchmarks.compute`. The Trainer's own estimate, 6 x tokens x parameters, knows
+nothing of the recursion.
 """
 
 from __future__ import annotations

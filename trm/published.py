@@ -80,12 +80,14 @@ def to_published(model: TRMForPuzzles) -> tuple[dict[str, Tensor], dict[str, Any
     """The inverse of :func:`convert_published`: state dictionary and configuration.
 
     Raises:
-        UserError: if the published code has no such model (other recursions, two networks, experts, a tied head).
+        UserError: if the published code has no such model (other recursions, two networks, experts, a tied head, no
+            halting head).
     """
     config = model.config
     plain = TRMConfig()
-    for key in ("recursion", "networks", "experts", "gradient_evaluations", "tied_head"):
-        if getattr(config, key) != getattr(plain, key):
+    for key in ("recursion", "networks", "experts", "gradient_evaluations", "tied_head", "act"):
+        both_have = key == "act" and config.act == "halt_continue"
+        if getattr(config, key) != getattr(plain, key) and not both_have:
             raise UserError(
                 f"the published code has no model with {key}={getattr(config, key)}.",
                 where=key,

@@ -78,7 +78,7 @@ def anderson_iteration(f: Net, z: Hidden, evaluations: int) -> Hidden:
         return (last - h).double().flatten().cpu().numpy()
 
     start = z.double().flatten().cpu().numpy()
-    # One evaluation at the start, then one an iteration; the number is fixed, whatever the residual.
+    # One evaluation at the start, then one an iteration; fewer only if the residual is exactly 0.
     anderson(residual, start, iter=evaluations - 1, M=5, w0=1e-4, alpha=1.0, line_search=None)
     return last
 

@@ -84,8 +84,8 @@ class TRMSolver:
             output = self.model(input_ids, carry, puzzle_ids)
             carry = output.carry
             z = self.model.read_out(carry[1][..., -self.model.config.width :])  # the last of several scales
-            y_answer, z_answer = (self.task.decode(problem, logits[0].argmax(-1).cpu()) for logits in (output.logits, z))
-            thoughts.append(Thought(step, y_answer, z_answer, _probabilities(output, 1)[0]))
+            y_read, z_read = (self.task.decode(problem, logits[0].argmax(-1).cpu()) for logits in (output.logits, z))
+            thoughts.append(Thought(step, y_read, z_read, _probabilities(output, 1)[0]))
         return thoughts
 
     def _encode(self, problems: Sequence[Problem], variants: Sequence[int]) -> tuple[Tensor, Int[Tensor, " b"]]:

@@ -137,9 +137,16 @@ class TRMTrainer(BudgetedTrainerMixin, Trainer):  # type: ignore[misc]  # the mi
 
     def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
         """As in transformers, but weights that are no numbers never take the place of good ones."""
+        self.check_weights()
+        super()._save_checkpoint(*args, **kwargs)
+
+    def check_weights(self) -> None:
+        """
+        Raises:
+            UserError: if a weight is not a finite number.
+        """
         if not all(torch.isfinite(p).all() for p in self.model.parameters()):
             raise diverged("a weight", self.state.global_step, self.options)
-        super()._save_checkpoint(*args, **kwargs)
 
     def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
         super()._save_optimizer_and_scheduler(output_dir)
@@ -245,6 +252,7 @@ def train(
         callbacks=[BudgetCallback(meter, milestones, milestone if at_milestone else None, on_progress)],
     )
     trainer.train(resume_from_checkpoint=args.resume_from_checkpoint)
+    trainer.check_weights()
     if ema is not None:
         ema.copy_to(model)
     losses = [entry for entry in trainer.state.log_history if "loss" in entry]

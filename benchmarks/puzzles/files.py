@@ -1,7 +1,8 @@
 """Reads the published form of grid puzzles: CSV ``source,question,answer,rating``, plain or gzip-compressed.
 
-It is the form of the data sets sapientinc/sudoku-extreme and sapientinc/maze-30x30-hard-1k. Every way in which a
-file can be wrong becomes one :class:`UserError` that names the file, the line and the cure.
+It is the form of the data sets sapientinc/sudoku-extreme and sapientinc/maze-30x30-hard-1k, which are also read from
+the hub (:mod:`benchmarks.puzzles.hub`). Every way in which a file or a data set can be wrong becomes one
+:class:`UserError` that names it, the line or row, and the cure.
 """
 
 from __future__ import annotations
@@ -11,18 +12,22 @@ import gzip
 import heapq
 import random
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 from benchmarks.errors import UserError
+from benchmarks.puzzles.hub import chosen_hub_rows, is_hub
+
+T = TypeVar("T")
 
 HEADER = ["source", "question", "answer", "rating"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Row:
-    """One row of a file: ``where`` names file and line for messages, ``line`` counts from 1, the header included."""
+    """One row: ``where`` names it for messages, ``line`` counts from 1 (in a file lines, so the header too)."""
 
     where: str
     line: int
@@ -32,13 +37,32 @@ class Row:
     rating: int
 
 
-def read_rows(path: Path) -> Iterator[Row]:
-    """The rows of a published file, in order and with their spaces; blank lines are skipped.
+def checked_rows(path: str | Path, limit: int | None, seed: int, check: Callable[[Row], Row]) -> list[Row]:
+    """All rows of a file or data set, or a random choice of ``limit``, checked by their family.
+
+    Every row of a file is checked, also those that are not chosen, because files are often somebody's own. A data set
+    is published and can have millions of rows, which would take minutes: of it, only the chosen rows are read.
 
     Raises:
-        UserError: for a missing, unreadable, empty, truncated or wrongly encoded file, a missing or wrong header,
-            a row with a wrong number of columns, or a rating that is no whole number.
+        UserError: as :func:`read_rows`, :func:`sample` and ``check``.
     """
+    if is_hub(str(path)):
+        return [check(row) for row in _of_hub(str(path), lambda numbers: sample(numbers, limit, seed, path))]
+    return sample(map(check, read_rows(path)), limit, seed, path)
+
+
+def read_rows(path: str | Path) -> Iterator[Row]:
+    """The rows of a published file or data set, in order and with their spaces; blank lines are skipped.
+
+    Raises:
+        UserError: for a missing, unreadable, empty, truncated or wrongly encoded file, a missing or wrong header or
+            column, a row with a wrong number of columns, or a rating that is no whole number; for a data set as
+            :func:`benchmarks.puzzles.hub.hub_rows`.
+    """
+    return _of_hub(str(path), lambda numbers: numbers) if is_hub(str(path)) else _of_file(Path(path))
+
+
+def _of_file(path: Path) -> Iterator[Row]:
     rows = _cells(path)
     line, header = next(rows, (0, []))
     where = f"{path}, line {line}" if line else str(path)
@@ -58,21 +82,49 @@ def read_rows(path: Path) -> Iterator[Row]:
                 cure=f"Write it as {','.join(HEADER)}.",
             )
         source, question, answer, rating = cells
-        try:
-            value = int(rating)
-        except ValueError:
-            raise UserError(
-                f"the rating '{rating[:20]}' is no whole number.", where=where, cure="Write one, 0 if it is unknown."
-            ) from None
         empty = False
-        yield Row(where, line, source, question, answer, value)
+        yield Row(where, line, source, question, answer, _whole(rating, where))
     if empty:
         raise UserError(
             "the file holds a header and no puzzle.", where=str(path), cure="Add rows, or name another file."
         )
 
 
-def sample(rows: Iterable[Row], limit: int | None, seed: int, path: Path) -> list[Row]:
+def _of_hub(name: str, choose: Callable[[range], Sequence[int]]) -> Iterator[Row]:
+    for number, raw in chosen_hub_rows(name, choose):
+        where = f"{name}, row {number + 1}"
+        question, answer = (_text(raw, column, name, where) for column in ("question", "answer"))
+        rating = 0 if raw.get("rating") is None else _whole(raw["rating"], where)
+        yield Row(where, number + 1, str(raw.get("source") or ""), question, answer, rating)
+
+
+def _text(raw: dict[str, Any], column: str, name: str, where: str) -> str:
+    if column not in raw:
+        raise UserError(
+            f"there is no column '{column}', only {', '.join(raw)}.",
+            where=name,
+            cure="Name a data set with the columns question and answer.",
+        )
+    value = raw[column]
+    if isinstance(value, int) and not isinstance(value, bool):  # digits alone, which lose nothing as a number
+        return str(value)
+    if not isinstance(value, str):
+        raise UserError(f"the {column} is no text but {value!r:.40}.", where=where, cure="Correct or remove the row.")
+    return value
+
+
+def _whole(rating: str | int | float, where: str) -> int:
+    try:
+        if not isinstance(rating, float) or rating.is_integer():
+            return int(rating)
+    except (TypeError, ValueError):
+        pass
+    raise UserError(
+        f"the rating '{str(rating)[:20]}' is no whole number.", where=where, cure="Write one, 0 if it is unknown."
+    )
+
+
+def sample(rows: Iterable[T], limit: int | None, seed: int, where: str | Path) -> list[T]:
     """All rows, or a random choice of ``limit``; a smaller limit with the same seed chooses a subset of a larger.
 
     Raises:
@@ -81,14 +133,14 @@ def sample(rows: Iterable[Row], limit: int | None, seed: int, path: Path) -> lis
     if limit is None:
         return list(rows)
     if limit < 1:
-        raise UserError(f"{limit} puzzles are asked for.", where=str(path), cure="Ask for at least 1.")
+        raise UserError(f"{limit} puzzles are asked for.", where=str(where), cure="Ask for at least 1.")
     draw = random.Random(seed)
     chosen = heapq.nsmallest(limit, rows, key=lambda _: draw.random())
     if len(chosen) < limit:
         raise UserError(
-            f"{limit} puzzles are asked for, but the file holds {len(chosen)}.",
-            where=str(path),
-            cure=f"Ask for at most {len(chosen)}, or name a larger file.",
+            f"{limit} puzzles are asked for, but it holds {len(chosen)}.",
+            where=str(where),
+            cure=f"Ask for at most {len(chosen)}, or name a larger one.",
         )
     return chosen
 

@@ -20,7 +20,7 @@ from torch import Tensor
 from benchmarks.errors import UserError
 from benchmarks.problem import Answer, Problem, Verdict
 from benchmarks.puzzles import maze_paths as paths
-from benchmarks.puzzles.files import Row, read_rows, sample
+from benchmarks.puzzles.files import Row, checked_rows
 from benchmarks.puzzles.grids import problem_id, to_board, to_tokens
 from benchmarks.puzzles.maze_paths import GOAL, OPEN, PATH, START, WALL
 from benchmarks.splits import split_of
@@ -36,20 +36,25 @@ DOT = "."  # an open cell in text form, where spaces are easily lost
 class Maze(Task):
     """Shortest paths; ``wall_share`` and ``min_path`` shape generated mazes only.
 
-    Rotations and reflections keep a label *a* shortest path, but not the one that the tie-break chooses. So they are
-    symmetries of the task with the measure ``valid`` only; with ``exact`` there is none to augment with (the published
-    commands augment neither). The splits are disjoint up to them in both cases.
+    Rotations and reflections keep a label *a* shortest path, but not the one that the tie-break chooses. So by default
+    they are symmetries of the task with the measure ``valid`` only; with ``exact`` there is none to augment with. The
+    splits are disjoint up to them in all cases.
 
     Attributes:
         size: rows and columns, 3 to 52 (Maze-Hard: 30).
         wall_share: probability that a cell is a wall (Maze-Hard: 0.37 of the cells).
         min_path: cells on the shortest path at least, S and G included; ``None``: one and a half times ``size``.
+        dihedral: whether to augment with the eight rotations and reflections. ``True``: as TRM's paper says for
+            Maze-Hard, also where ``exact`` is measured; then seven of eight training labels follow another tie-break
+            than the one that is tested, and so do the variants that vote. ``False``: never, as in the published
+            commands, whose data set has it off unless asked for. ``None``: only where ``valid`` is measured.
     """
 
     size: int = 8
     wall_share: float = 0.35
     min_path: int | None = None
     measure: Measure = "exact"
+    dihedral: bool | None = None
 
     family: ClassVar[str] = "maze"
 
@@ -68,6 +73,8 @@ class Maze(Task):
             )
         if self.measure not in ("exact", "valid"):
             raise UserError(f"there is no measure '{self.measure}'.", where="measure", cure="Choose exact or valid.")
+        if self.dihedral not in (None, True, False):
+            raise UserError(f"{self.dihedral!r} is no choice.", where="dihedral", cure="Choose true, false or null.")
 
     @property
     def name(self) -> str:
@@ -175,15 +182,14 @@ class Maze(Task):
     def _place(self, cell: int) -> str:
         return f"row {cell // self.size + 1}, column {cell % self.size + 1}"
 
-    def read(self, path: Path, limit: int | None = None, seed: int = 0) -> list[Problem]:
-        """Mazes of a file in the form of Maze-Hard (:mod:`benchmarks.puzzles.files`); every row is checked fully.
+    def read(self, path: str | Path, limit: int | None = None, seed: int = 0) -> list[Problem]:
+        """Mazes of a file or data set in the form of Maze-Hard (:mod:`benchmarks.puzzles.files`), fully checked.
 
-        The label is the file's answer. Any shortest path is accepted there, also one with another tie-break.
+        The label is the row's answer. Any shortest path is accepted there, also one with another tie-break.
         """
-        path = Path(path)
         return [
             Problem(
-                f"{path.name}:{row.line}",
+                f"{Path(path).name}:{row.line}",
                 row.question,
                 row.answer,
                 self._orbit(row.question),
@@ -194,7 +200,7 @@ class Maze(Task):
                     "line": row.line,
                 },
             )
-            for row in sample((self._checked(row) for row in read_rows(path)), limit, seed, path)
+            for row in checked_rows(path, limit, seed, self._checked)
         ]
 
     def _checked(self, row: Row) -> Row:
@@ -256,8 +262,8 @@ class Maze(Task):
         return Answer(to_board(tokens, self.vocabulary))
 
     def sample_symmetries(self, batch: int, generator: torch.Generator) -> Symmetries:
-        """Uniform over the eight rotations and reflections; only the identity where ``exact`` is measured."""
-        if self.measure == "exact":
+        """Uniform over the eight rotations and reflections, or only the identity: ``dihedral`` decides."""
+        if not (self.measure == "valid" if self.dihedral is None else self.dihedral):
             return Symmetries.identity(batch, self.positions, self.vocabulary_size)
         maps = torch.from_numpy(paths.symmetries(self.size)).to(generator.device)
         chosen = torch.randint(len(maps), (batch,), generator=generator, device=generator.device)

@@ -19,7 +19,7 @@ from torch import Tensor
 from benchmarks.errors import UserError
 from benchmarks.problem import Answer, Problem, Verdict
 from benchmarks.puzzles import sudoku_rules as rules
-from benchmarks.puzzles.files import Row, read_rows, sample
+from benchmarks.puzzles.files import Row, checked_rows
 from benchmarks.puzzles.grids import problem_id, to_board, to_tokens
 from benchmarks.puzzles.sudoku_generator import BATCH, random_puzzles
 from benchmarks.puzzles.sudoku_search import guesses_needed
@@ -160,14 +160,13 @@ class Sudoku(Task):
         answer = rules.to_text(solutions)[0]
         return self._problem(cells, answer, rules.orbits(self.size, [cells], [answer])[0])
 
-    def read(self, path: Path, limit: int | None = None, seed: int = 0) -> list[Problem]:
-        """Puzzles of a file in the form of Sudoku-Extreme (:mod:`benchmarks.puzzles.files`).
+    def read(self, path: str | Path, limit: int | None = None, seed: int = 0) -> list[Problem]:
+        """Puzzles of a file or data set in the form of Sudoku-Extreme (:mod:`benchmarks.puzzles.files`).
 
-        Every row is checked for form and for the rules; that a puzzle has one solution is proved for the rows that
-        are returned.
+        Rows are checked for form and for the rules; that a puzzle has one solution is proved for the rows that are
+        returned.
         """
-        path = Path(path)
-        rows = sample((self._checked(row) for row in read_rows(path)), limit, seed, path)
+        rows = checked_rows(path, limit, seed, self._checked)
         problems: list[Problem] = []
         for start in range(0, len(rows), CHUNK):
             chunk = rows[start : start + CHUNK]
@@ -185,7 +184,7 @@ class Sudoku(Task):
                     "rating": row.rating,
                     "line": row.line,
                 }
-                problems.append(Problem(f"{path.name}:{row.line}", row.question, row.answer, orbit, meta))
+                problems.append(Problem(f"{Path(path).name}:{row.line}", row.question, row.answer, orbit, meta))
         return problems
 
     def _checked(self, row: Row) -> Row:

@@ -2,14 +2,13 @@
 
 from reasoning_kit.report.html import render_report, write_report
 from reasoning_kit.report.summary import markdown_table, summary, write_summary
-from reasoning_kit.report.terminal import comparison_table, task_table
+from reasoning_kit.report.terminal import comparison_table
 
 __all__ = [
     "comparison_table",
     "markdown_table",
     "render_report",
     "summary",
-    "task_table",
     "write_report",
     "write_summary",
 ]

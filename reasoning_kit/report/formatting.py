@@ -56,9 +56,13 @@ def points(difference: Difference) -> str:
 
 
 def budget_text(unit: str, limit: float) -> str:
+    """A budget of training in any of :data:`benchmarks.budget.UNITS`."""
     if unit == "seconds":
         return f"{duration(limit)} of training"
-    return f"{si(limit)} {'FLOPs' if unit == 'flops' else unit}".replace("  ", " ")
+    if unit == "flops":
+        return f"{si(limit)} FLOPs"
+    number = f"{limit:,.0f}" if limit == int(limit) and limit < 1e6 else si(limit)
+    return f"{number} {unit[:-1] if limit == 1 else unit}"
 
 
 def _three(value: float) -> str:

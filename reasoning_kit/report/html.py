@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,19 @@ from plotly.offline import get_plotlyjs
 
 from benchmarks.records import RunRecord, write_atomically
 from benchmarks.statistics import Difference, Interval
-from reasoning_kit.comparison import WINNERS, Comparison, Run, TaskComparison, load_comparison
+from reasoning_kit.comparison import WINNERS, Comparison, Paired, Run, TaskComparison, load_comparison
 from reasoning_kit.report import formatting
-from reasoning_kit.report.figures import LOOKS, OTHER, colour_key, look, scaling_figure, training_figure
+from reasoning_kit.report.figures import MANY, scaling_figure, training_figure
+from reasoning_kit.report.looks import LOOKS, OTHER, Look, looks_of
 from reasoning_kit.report.player import stage
 
 REPORT = "report.html"
+TALLY = {
+    "latent": "latent recursion wins",
+    "token": "tokens win",
+    "none": "no clear winner",
+    "variants": "only variants were compared",
+}
 ATTACHED = ("config", "data", "budget", "training", "diagnostics", "versions", "hardware", "git")
 
 
@@ -38,6 +46,7 @@ def write_report(directory: Path) -> Path:
 
 def render_report(comparison: Comparison) -> str:
     """The page. Everything that comes from data is escaped by the template."""
+    looks = looks_of(comparison)
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {
         "si": formatting.si,
@@ -50,19 +59,18 @@ def render_report(comparison: Comparison) -> str:
         "tight": lambda text: text.replace(" %", "\u00a0%"),
     }
     environment.globals |= {
-        "look": look,
-        "looks": LOOKS | {"other": OTHER},
-        "colour_key": colour_key,
+        "look": looks,
+        "palette": {look.key: look for look in (*LOOKS.values(), OTHER, *looks.values())},
         "interval_svg": interval_svg,
         "difference_svg": difference_svg,
         "winners": WINNERS,
         "budget_text": formatting.budget_text,
     }
     return environment.from_string(_packaged("template.html.j2")).render(
-        tasks=[_task(task, number) for number, task in enumerate(comparison.tasks, 1)],
+        tasks=[_task(task, number, looks) for number, task in enumerate(comparison.tasks, 1)],
         tally=_tally(comparison),
         extent=_extent(comparison),
-        methods=list({row.method: row.label for task in comparison.tasks for row in task.rows}),
+        ablation=all(task.winner == "variants" for task in comparison.tasks),
         css=Markup(_packaged("report.css")),
         js=Markup(_packaged("report.js")),
         plotly=Markup(get_plotlyjs()),
@@ -73,7 +81,7 @@ def _packaged(name: str) -> str:
     return (files("reasoning_kit.report") / name).read_text(encoding="utf-8")
 
 
-def _task(task: TaskComparison, number: int) -> dict[str, Any]:
+def _task(task: TaskComparison, number: int, looks: Mapping[str, Look]) -> dict[str, Any]:
     """What the template shows of one task."""
     notes: list[str] = []
     marks: dict[str, list[int]] = {}
@@ -89,11 +97,22 @@ def _task(task: TaskComparison, number: int) -> dict[str, Any]:
         "best": max(row.accuracy.value for row in task.rows),
         "notes": notes,
         "marks": marks,
-        "figures": {"training": script_json(training_figure(task)), "scaling": script_json(scaling_figure(task))},
+        "many": len(task.rows) > MANY,
+        "figures": {
+            "training": script_json(training_figure(task, looks)),
+            "scaling": script_json(scaling_figure(task, looks)),
+        },
+        "thinking": _thinking(task),
         "stage": stage(task),
         "shared": _shared([run.record for run in task.runs]),
         "runs": [_run(run) for run in task.runs],
     }
+
+
+def _thinking(task: TaskComparison) -> list[Paired]:
+    """The headline, and what thinking adds to one kind of network."""
+    first = [] if task.headline is None or task.headline in task.thinking_contrasts else [task.headline]
+    return [*first, *task.thinking_contrasts]
 
 
 def script_json(figure: go.Figure) -> Markup:
@@ -108,10 +127,13 @@ def _tally(comparison: Comparison) -> str:
     """The answer over all tasks in one sentence."""
     wins = Counter(task.winner for task in comparison.tasks)
     total = len(comparison.tasks)
+    if wins["variants"] == total:
+        gaps = [pair.difference for task in comparison.tasks for pair in task.parts]
+        below, above = sum(gap.low > 0 for gap in gaps), sum(gap.high < 0 for gap in gaps)
+        where = f" over {total} tasks" if total > 1 else ""
+        return f"Of {len(gaps)} variants{where}, {below} are clearly below their base and {above} clearly above it."
     parts = [
-        f"{text} on {wins[key]} of {total} task{'s' if total > 1 else ''}"
-        for key, text in (("latent", "latent recursion wins"), ("token", "tokens win"), ("none", "no clear winner"))
-        if wins[key]
+        f"{text} on {wins[key]} of {total} task{'s' if total > 1 else ''}" for key, text in TALLY.items() if wins[key]
     ]
     sentence = "; ".join(parts) or "one side of the question was not run"
     return sentence[0].upper() + sentence[1:] + "."
@@ -155,10 +177,14 @@ def _run(run: Run) -> dict[str, Any]:
     }
 
 
-def interval_svg(interval: Interval, method: str) -> Markup:
-    """A 0 to 100 % rule with the interval as a bar and the value as a tick; the numbers stand beside it."""
+def interval_svg(interval: Interval, key: str) -> Markup:
+    """A 0 to 100 % rule with the interval as a bar and the value as a tick; the numbers stand beside it.
+
+    Args:
+        key: of the look whose colour it has.
+    """
     low, high, value = (100 * x for x in (interval.low, interval.high, interval.value))
-    colour = f"var(--m-{colour_key(method)})"
+    colour = f"var(--m-{key})"
     return Markup(
         '<svg class="rule" viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true">'
         '<rect class="track" x="0" y="4" width="100" height="2"/>'

@@ -13,7 +13,7 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from reasoning_kit.comparison import TaskComparison, label
+from reasoning_kit.comparison import TaskComparison
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,8 @@ def stage(task: TaskComparison) -> Stage | None:
     if not task.demos:
         return None
     first = next(iter(task.demos.values()))
-    players = tuple(_player(method, demo) for method, demo in task.demos.items())
+    labels = {row.method: row.label for row in task.rows}
+    players = tuple(_player(method, labels[method], demo) for method, demo in task.demos.items())
     return Stage(
         id=str(first["id"]),
         question=first["question"],
@@ -67,9 +68,9 @@ def stage(task: TaskComparison) -> Stage | None:
     )
 
 
-def _player(method: str, demo: Mapping[str, Any]) -> Player:
+def _player(method: str, label: str, demo: Mapping[str, Any]) -> Player:
     frames = tuple(_frame(step, demo, i, len(demo["steps"])) for i, step in enumerate(demo["steps"]))
-    return Player(method, label(method), bool(demo["correct"]), frames)
+    return Player(method, label, bool(demo["correct"]), frames)
 
 
 def _frame(step: Mapping[str, Any], demo: Mapping[str, Any], index: int, total: int) -> Frame:

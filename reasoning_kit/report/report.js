@@ -12,7 +12,10 @@
   const draw = (plot) => {
     const figure = JSON.parse(plot.nextElementSibling.textContent);
     const narrow = plot.clientWidth < 420;
+    const pressed = [...plot.closest(".block").querySelectorAll('[data-pick][aria-pressed="true"]')];
+    const picked = pressed.map((button) => button.dataset.pick);
     for (const trace of figure.data) {
+      if (picked.length && !picked.includes(trace.meta.method)) trace.opacity = (trace.opacity || 1) * 0.12;
       const own = colour(`m-${trace.meta.method}`);
       if (trace.line) trace.line.color = own;
       if (trace.marker) trace.marker.color = own;
@@ -34,6 +37,12 @@
   const resized = new ResizeObserver((entries) => entries.forEach((entry) => Plotly.Plots.resize(entry.target)));
   document.querySelectorAll(".plot").forEach((plot) => resized.observe(plot));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
+
+  // Names pressed in the legend stand out in the figures of their task; where none is pressed, all do.
+  document.querySelectorAll("[data-pick]").forEach((button) => button.addEventListener("click", () => {
+    button.setAttribute("aria-pressed", button.getAttribute("aria-pressed") !== "true");
+    button.closest(".block").querySelectorAll(".plot").forEach(draw);
+  }));
 
   const themes = ["auto", "light", "dark"];
   const themeButton = document.getElementById("theme");

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from rich import box
 from rich.console import Group
 from rich.table import Table
@@ -9,8 +11,8 @@ from rich.text import Text
 
 from reasoning_kit.comparison import Comparison, TaskComparison
 from reasoning_kit.report import formatting as f
+from reasoning_kit.report.looks import Look, looks_of
 
-STYLES = {"trm": "blue", "answer_only": "yellow", "cot": "red", "grpo": "magenta"}
 VERDICTS = {"latent": "bold blue", "token": "bold red"}
 
 
@@ -19,17 +21,19 @@ WIDE = 100  # characters; a narrower terminal gets fewer columns
 
 def comparison_table(comparison: Comparison, width: int = WIDE) -> Group:
     """All tasks, ready for ``console.print``, for a terminal of ``width`` characters."""
-    return Group(*(part for task in comparison.tasks for part in (task_table(task, width), _below(task))))
+    looks = looks_of(comparison)
+    return Group(*(part for task in comparison.tasks for part in (_task_table(task, looks, width), _below(task))))
 
 
-def task_table(task: TaskComparison, width: int = WIDE) -> Table:
+def _task_table(task: TaskComparison, looks: Mapping[str, Look], width: int = WIDE) -> Table:
     """One row per method; below :data:`WIDE` without size and training time.
 
     Texts are plain :class:`rich.text.Text`: data cannot smuggle in markup.
     """
+    seeds = f"{task.seeds} seed{'s' if task.seeds > 1 else ''}"
     table = Table(
         title=Text(
-            f"{task.name}: {task.problems} problems, {f.budget_text(**task.budget)} per method, {task.seeds} seeds",
+            f"{task.name}: {task.problems} problems, {f.budget_text(**task.budget)} per method, {seeds}",
             style="bold",
         ),
         box=box.SIMPLE_HEAD,
@@ -57,14 +61,18 @@ def task_table(task: TaskComparison, width: int = WIDE) -> Table:
             f.duration(row.seconds_per_answer),
             f.count(row.steps_per_answer),
         ]
-        name = Text(f"{row.method}{' *' if row.unmatched else ''}", style=STYLES.get(row.method, ""))
+        name = Text(f"{row.method}{' *' if row.unmatched else ''}", style=looks[row.method].terminal)
         table.add_row(name, *(Text(cell) for cell in cells), style="bold" if row.accuracy.value == best else "")
     return table
 
 
 def _below(task: TaskComparison) -> Text:
-    """The verdict, and what was not matched."""
+    """The verdict, the differences that answer a question, and what was not matched."""
     text = Text(f"{task.verdict}\n", style=VERDICTS.get(task.winner, "bold"))
+    if task.contrasts:
+        text.append("Differences in points on the same problems (95 % interval):\n", style="not bold default")
+    for pair in task.contrasts:
+        text.append(f"  {pair.a} minus {pair.b}: {f.points(pair.difference)}\n", style="not bold default")
     for row in task.rows:
         if row.unmatched:
             text.append(f"* {row.method}: {row.unmatched}\n", style="not bold yellow")

@@ -61,6 +61,52 @@ def test_one_file_alone_is_a_user_error(task):
         build_splits(task, 1, 1, 0, Path("a"), Path("b"))
 
 
+def test_generated_problems_need_a_number(task):
+    for sizes in ((None, 5), (5, None)):
+        with pytest.raises(UserError, match="Give train_size and test_size"):
+            build_splits(task, *sizes, 0)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """Two training files of 12 and 20 Sudokus and a test file of 6."""
+    folder, task = tmp_path_factory.mktemp("files"), load_task("sudoku", size=4)
+    known, asked = task.generate("train", 32, 0), task.generate("test", 6, 0)
+    paths = []
+    for name, problems in (("a", known[:12]), ("b", known[12:]), ("test", asked)):
+        lines = ["source,question,answer,rating", *(f"s,{p.question},{p.answer},0" for p in problems)]
+        paths.append(folder / f"{name}.csv")
+        paths[-1].write_text("\n".join(lines) + "\n")
+    return paths
+
+
+def test_one_training_file_is_read_as_ever(files):
+    task, (first, _, test) = load_task("sudoku", size=4), files
+    for seed in range(3):
+        splits = build_splits(task, 5, 3, seed, first, test)
+        assert (splits.train, splits.test) == (task.read(first, 5, seed), task.read(test, 3, seed))
+        assert build_splits(task, 5, 3, seed, [str(first)], str(test)).fingerprint == splits.fingerprint
+    # Pinned: the choice decides what published runs were trained on.
+    assert [p.meta["line"] for p in build_splits(task, 5, 3, 0, first, test).train] == [5, 9, 7, 4, 10]
+
+
+def test_several_training_files_are_one(files):
+    task, (first, second, test) = load_task("sudoku", size=4), files
+    both = task.read(first) + task.read(second)
+    splits = build_splits(task, None, None, 0, [first, second], test)
+    assert (splits.train, splits.test) == (both, task.read(test))
+    some = build_splits(task, 20, 6, 1, [first, second], test).train
+    assert len({p.id for p in some}) == 20
+    assert {p.id for p in some} < {p.id for p in both}
+    assert {p.id[0] for p in some} == {"a", "b"}
+    assert build_splits(task, 7, 6, 1, [first, second], test).train == some[:7]
+    assert build_splits(task, 20, 6, 2, [first, second], test).train != some
+    with pytest.raises(UserError, match=r"a\.csv and .*b\.csv: 33 puzzles are asked for, but it holds 32"):
+        build_splits(task, 33, 6, 0, [first, second], test)
+    with pytest.raises(UserError, match=r"b\.csv and .*test\.csv and .*b\.csv: test problem .* is training problem"):
+        build_splits(task, None, None, 0, [second, test], second)
+
+
 def test_fingerprint_changes_with_every_part_of_the_data(task):
     splits = build_splits(task, 20, 10, 0)
     assert splits.fingerprint == build_splits(task, 20, 10, 0).fingerprint

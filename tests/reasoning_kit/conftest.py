@@ -94,16 +94,20 @@ def demo_of(task: str, method: str) -> dict[str, Any]:
 def make_run(
     root: Path, task: str, method: str, seed: int, /, problems: int = 120, accuracy: float | None = None, **changes: Any
 ) -> RunRecord:
-    """Write one run below ``root`` as the experiment does; ``changes`` replace fields of its record."""
+    """Write one run below ``root`` as the experiment does; ``changes`` replace fields of its record.
+
+    A variant needs ``config={"base": ...}`` and its accuracy.
+    """
     target = ACCURACY[task][method] if accuracy is None else accuracy
     generator = np.random.default_rng([seed, sum(map(ord, task + method))])
+    kind = changes.get("config", {}).get("base", method)
     hard = np.random.default_rng(0).random(problems)  # the same problems are hard for every method
     right = 0.6 * hard + 0.4 * generator.random(problems) < np.clip(target + generator.normal(0, 0.015), 0, 1)
-    flops, answer_flops = 1.1e12 * generator.uniform(0.99, 1.01), ANSWER_FLOPS[method]
+    flops, answer_flops = 1.1e12 * generator.uniform(0.99, 1.01), ANSWER_FLOPS[kind]
     predictions = [
         Prediction(
             Problem(f"{task}-test-{i}", f"q{i}", f"a{i}", orbit=f"o{i}"),
-            Solution(Answer(f"a{i}" if ok else "?"), flops=answer_flops, seconds=0.002, steps=STEPS[method]),
+            Solution(Answer(f"a{i}" if ok else "?"), flops=answer_flops, seconds=0.002, steps=STEPS[kind]),
             Verdict(bool(ok), bool(ok), bool(ok), float(ok)),
         )
         for i, ok in enumerate(right)
@@ -118,12 +122,12 @@ def make_run(
         "fingerprint": f"{seed:02d}ab34ef",
         "data": {"fingerprint": f"data-of-{task}", "train": 1000, "test": problems, "source": "generated"},
         "budget": {"unit": "flops", "limit": 1.1e12},
-        "parameters": PARAMETERS[method],
+        "parameters": PARAMETERS[kind],
         "training": {"flops": flops, "seconds": 95.0 + seed, "examples": 64000, "tokens": 10**6, "steps": 900},
         "metrics": {name: {"value": value} for name in ("accuracy", "exact", "valid")}
         | {"flops_per_answer": {"value": answer_flops}, "seconds_per_answer": {"value": 0.002}}
-        | {"steps_per_answer": {"value": STEPS[method]}}
-        | {"tokens_per_answer": {"value": 0 if method in ("direct", "trm") else 41.5}},
+        | {"steps_per_answer": {"value": STEPS[kind]}}
+        | {"tokens_per_answer": {"value": 0 if kind in ("direct", "trm") else 41.5}},
         "curve": [
             {"flops": flops * s, "seconds": 95 * s, "examples": 64000 * s, "accuracy": value * s**0.4, "problems": 64}
             for s in shares
@@ -133,11 +137,11 @@ def make_run(
             | {"accuracy": value * (1 - 0.75 * math.exp(-k / 3))}
             for k in range(STEPS["trm"])
         ]
-        if method == "trm"
+        if kind == "trm"
         else [{"label": "whole answer", "flops_per_answer": answer_flops, "accuracy": value, "problems": problems}],
-        "notes": NOTES.get(method, []),
-        "demo": demo_of(task, method),
-        "diagnostics": {"start_accuracy": 0.45} if method == "grpo" else {},
+        "notes": NOTES.get(kind, []),
+        "demo": demo_of(task, kind),
+        "diagnostics": {"start_accuracy": 0.45} if kind == "grpo" else {},
         "versions": {"torch": "2.13.0", "transformers": "5.16.0"},
         "hardware": {"cpu": "2 cores", "gpu": None},
         "git": {"revision": "d231158", "dirty": False},

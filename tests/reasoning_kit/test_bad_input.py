@@ -141,6 +141,36 @@ def test_files_that_cannot_serve_together(refused, rows, tmp_path):
     )
 
 
+@pytest.fixture
+def sets(rows, tmp_path, monkeypatch):
+    """A folder as the hub has them, its name; nothing is fetched."""
+    import datasets
+
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "train.csv").write_text(file_of(rows["sudoku"]))
+    (tmp_path / "set" / "test.csv").write_text(file_of([rows["sudoku"][0], ("." * 16, "1" * 16)]))
+    return f"hub:{tmp_path / 'set'}"
+
+
+def test_data_sets_are_refused_as_files_are(refused, sets, tmp_path):
+    assert refused(*reading("sudoku", f"{sets}:train", f"{sets}:test", test_size=2)).startswith(f"{sets}:test, row 2: ")
+    assert "training problem" in refused(*reading("sudoku", "hub:set:train", f"{sets}:train")), "one set, two names"
+    assert "holds 3" in refused(*reading("sudoku", f"{sets}:train", f"{sets}:train", train_size=4))
+    assert "Did you mean 'train'?" in refused(*reading("sudoku", f"{sets}:trial", f"{sets}:test"))
+    assert "hub:OWNER/NAME:SPLIT" in refused(*reading("sudoku", "hub:owner/name", f"{sets}:test"))
+    assert "there is no copy" in refused("compare", "task=sudoku-extreme-hub", "method=[cot]")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_wrong_one_of_several_files_is_named(refused, rows, tmp_path):
+    (tmp_path / "good.csv").write_text(file_of(rows["sudoku"]))
+    (tmp_path / "bad.csv").write_text(HEADER)
+    assert "bad.csv" in refused(*reading("sudoku", "[good.csv,bad.csv]", "good.csv"))
+    assert "REASONING_KIT_DATA" in refused(*reading("sudoku", "[good.csv,gone.csv]", "good.csv"))
+
+
 # --- words ------------------------------------------------------------------------------------------
 
 

@@ -10,7 +10,7 @@ import pytest
 from command_line import PROGRAM, environment
 
 from benchmarks.task import load_task
-from reasoning_kit.comparison import METHODS
+from reasoning_kit.methods import METHODS
 
 
 def processor_seconds(*words: str) -> float:

@@ -9,7 +9,7 @@ import pytest
 from command_line import FIRST, contents, workers_of
 
 from benchmarks.records import RunRecord
-from reasoning_kit.comparison import METHODS
+from reasoning_kit.methods import METHODS
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 

@@ -1,14 +1,18 @@
 """Words on the command line become checked types; a mistake names its key, its place and the nearest right one."""
 
 import json
+import re
 from dataclasses import asdict, replace
 from itertools import takewhile
+from pathlib import Path
 
 import pytest
 
 from benchmarks.errors import UserError
 from grpo.options import GRPOOptions
-from reasoning_kit.config import GROUPS, METHODS, choices, config_folder, fingerprint, load_config, spec_from_dict
+from reasoning_kit.composition import GROUPS, choices, config_folder
+from reasoning_kit.config import fingerprint, load_config, spec_from_dict
+from reasoning_kit.methods import METHODS
 
 FILES = sorted(config_folder().rglob("*.yaml"))
 
@@ -42,7 +46,7 @@ def test_groups_choose_and_overrides_set():
     )
     assert list(config.tasks) == ["sudoku-4x4", "maze-8x8"]
     assert list(config.methods) == ["trm", "cot"]
-    assert config.methods["trm"].n == 4
+    assert config.methods["trm"].options.n == 4
     assert (config.model.width, config.budget.unit) == (256, "seconds")
     assert len(config.runs()) == 8
     assert len({run.folder for run in config.runs()}) == 8
@@ -52,7 +56,7 @@ def test_groups_choose_and_overrides_set():
 def test_one_choice_needs_no_brackets_and_nested_options_are_reached():
     config = load_config(["task=maze-8x8", "method=grpo", "method.grpo.distillation.warmup_steps=3", "budget.limit=7"])
     assert list(config.methods) == ["grpo"]
-    assert config.methods["grpo"].distillation == replace(GRPOOptions().distillation, warmup_steps=3)
+    assert config.methods["grpo"].options.distillation == replace(GRPOOptions().distillation, warmup_steps=3)
     assert config.budget.limit == 7
 
 
@@ -80,6 +84,51 @@ def test_a_file_that_lies_here_is_kept_with_its_whole_path(monkeypatch, tmp_path
     assert config.tasks["sudoku-extreme"].train_file == str(tmp_path / "mine.csv")
 
 
+def of_sudoku(*values: str):
+    """The options of Sudoku-Extreme with these changes."""
+    config = load_config(["task=sudoku-extreme", "method=[trm]", *(f"task.sudoku-extreme.{v}" for v in values)])
+    return config.tasks["sudoku-extreme"], config.runs()[0]
+
+
+def test_several_training_files_keep_their_order_and_are_found(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.csv").write_text("")
+    (tmp_path / "folder").mkdir()
+    task, spec = of_sudoku("train_file=[mine.csv,b/c.csv,hub:x/y:train]", "test_file=folder")
+    assert task.train_file == [str(tmp_path / "mine.csv"), "b/c.csv", "hub:x/y:train"]
+    assert task.files("/data") == ([tmp_path / "mine.csv", Path("/data/b/c.csv"), "hub:x/y:train"], tmp_path / "folder")
+    again = spec_from_dict(json.loads(json.dumps(asdict(spec))))
+    assert again == spec
+    assert fingerprint(again) == fingerprint(spec)
+    assert fingerprint(spec) != fingerprint(of_sudoku("train_file=[b/c.csv]", "test_file=folder")[1])
+
+
+def test_data_sets_of_the_hub_need_no_data_folder(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "set").mkdir()
+    names = ("train_file=hub:x/y:train", "test_file=hub:set:test")
+    task, _ = of_sudoku(*names)
+    assert task.files(None) == (["hub:x/y:train"], f"hub:{tmp_path}/set:test"), "a folder must be found from elsewhere"
+    monkeypatch.setenv("REASONING_KIT_DATA", "/somewhere")
+    assert of_sudoku(*names)[1].data is None
+    assert of_sudoku(names[0])[1].data == "/somewhere"
+
+
+def test_null_takes_all_rows_of_the_files():
+    task, _ = of_sudoku("train_size=null", "test_size=null")
+    assert (task.train_size, task.test_size) == (None, None)
+    given = load_config(["task=sudoku-extreme", "task.sudoku-extreme.train_size=null", "train_size=90"])
+    assert given.tasks["sudoku-extreme"].train_size == 90
+
+
+def test_the_options_of_a_task_are_recorded_as_ever():
+    """They are part of the fingerprint: another form would repeat every finished run."""
+    assert json.dumps(asdict(of_sudoku()[0]), sort_keys=True) == (
+        '{"family": "sudoku", "options": {"size": 9}, "seed": 0, "test_file": "sudoku_extreme/test.csv.gz", '
+        '"test_size": 100, "train_file": "sudoku_extreme/train.csv.gz", "train_size": 1000}'
+    )
+
+
 # --- the YAML files ---------------------------------------------------------------------------------
 
 
@@ -93,11 +142,15 @@ def test_every_yaml_file_opens_with_its_command_and_composes(file):
     if group in GROUPS:
         more = ["model.path=folder"] if file.stem == "pretrained" else []
         assert load_config([f"{group}={file.stem}", *more]).runs()
-        assert f"{group}={file.stem}" in " ".join(first) or f"{group}=[{file.stem}]" in " ".join(first)
+        assert re.search(rf"{group}=(\[[\w,-]*\b)?{re.escape(file.stem)}\b", " ".join(first)), "its command names it"
 
 
-def test_there_is_a_file_for_every_method():
-    assert set(choices("method")) == set(METHODS)
+def test_there_is_a_file_for_every_method_and_other_files_are_variants():
+    names = choices("method")
+    assert set(METHODS) <= set(names)
+    entries = load_config([f"method=[{','.join(names)}]"]).methods
+    assert {entries[name].base for name in names} <= set(METHODS)
+    assert all(entries[name].base == name for name in METHODS)
 
 
 # --- what is wrong ----------------------------------------------------------------------------------
@@ -155,6 +208,13 @@ def test_an_unknown_key_is_named_with_its_place_and_the_nearest_right_one(overri
         ("task.sudoku-4x4.size=5", "task.sudoku-4x4.size"),
         ("task.sudoku-4x4.seed=-1", "task.sudoku-4x4.seed"),
         ("task.sudoku-4x4.train_size=0", "task.sudoku-4x4.train_size"),
+        ("task.sudoku-4x4.train_size=null", "task.sudoku-4x4.train_size"),
+        ("task.sudoku-4x4.test_size=null", "task.sudoku-4x4.test_size"),
+        ("task.sudoku-4x4.train_file=[]", "task.sudoku-4x4.train_file"),
+        ("task.sudoku-4x4.train_file=5", "task.sudoku-4x4.train_file"),
+        ("task.sudoku-4x4.train_file=[a.csv,5]", "task.sudoku-4x4.train_file"),
+        ("task.sudoku-4x4.test_file=[a.csv]", "task.sudoku-4x4.test_file"),
+        ("task.sudoku-4x4.test_file=hub:a/b", "hub:a/b"),
         ("train_size=40", "method.direct.batch_size"),
         ("test_size=-3", "task.sudoku-4x4.test_size"),
         ("evaluation.batch_size=0", "evaluation.batch_size"),

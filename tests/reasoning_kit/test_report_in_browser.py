@@ -39,6 +39,14 @@ const trace = document.querySelector('#task-2 [data-player][aria-label="LM, GRPO
 trace.querySelector("input").value = 3;
 trace.querySelector("input").dispatchEvent(new Event("input"));
 seen.trace = visible(trace);
+const dimmed = () =>
+  [...document.querySelectorAll("#task-2 .scatterlayer .trace")].filter((t) => +t.style.opacity < 0.2).length;
+const name = document.querySelector('#task-2 [data-pick="trm"]');
+seen.dimmed = [dimmed()];
+name.click();
+seen.dimmed.push(dimmed());
+name.click();
+seen.dimmed.push(dimmed());
 const colour = () => document.querySelector(".plot .scatterlayer path.point").style.fill;
 const before = [colour(), getComputedStyle(document.body).color];
 document.getElementById("theme").click();
@@ -82,6 +90,9 @@ def test_report_works_in_a_browser(comparison_folder, tmp_path, size):
     assert seen["text"].startswith("step 3 of 16: step 3 · ")
     assert seen["wrong"] > 0
     assert seen["trace"] == [0, 1, 2, 3]
+    before, picked, after = seen["dimmed"]
+    assert before == after == 0
+    assert picked >= 4 * 2, "the other four methods in both figures"
     assert seen["recoloured"]
     assert seen["overflow"] <= 0
     assert seen["playing"] == [0]

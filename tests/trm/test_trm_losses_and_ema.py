@@ -10,6 +10,7 @@ from torch import nn
 
 from trm.ema import EMACallback
 from trm.losses import softmax_cross_entropy, stablemax_cross_entropy, supervision_loss
+from trm.modeling import TRMOutput
 
 
 def test_stablemax_by_hand():
@@ -39,7 +40,8 @@ def test_supervision_loss_by_hand():
     logits = torch.zeros(2, 2, 2)
     logits[0, 0, 1] = 1e-9  # argmax 1 there, 0 elsewhere
     labels = torch.tensor([[1, -100], [0, 1]])
-    loss = supervision_loss(logits, torch.tensor([2.0, -1.0]), labels, "stablemax")
+    output = TRMOutput(logits=logits, halting_logit=torch.tensor([2.0, -1.0]))
+    loss = supervision_loss(output, labels, "stablemax")
     assert loss.exact.tolist() == [True, False]  # unlabelled positions do not matter
     assert loss.answer.item() == pytest.approx(2 * math.log(2))
     halting = math.log1p(math.exp(-2)) + math.log1p(math.exp(-1))
@@ -48,8 +50,20 @@ def test_supervision_loss_by_hand():
 
 
 def test_direct_prediction_has_no_halting_loss():
-    loss = supervision_loss(torch.zeros(1, 1, 2), None, torch.tensor([[0]]), "softmax")
-    assert loss.halting == 0
+    loss = supervision_loss(TRMOutput(logits=torch.zeros(1, 1, 2)), torch.tensor([[0]]), "softmax")
+    assert (loss.halting, loss.going_on, loss.imbalance) == (0, 0, 0)
+    assert loss.total.item() == pytest.approx(math.log(2))
+
+
+def test_experts_pay_for_imbalance():
+    output = TRMOutput(logits=torch.zeros(4, 1, 2), imbalance=torch.tensor(1.5))
+    loss = supervision_loss(output, torch.zeros(4, 1, dtype=torch.long), "softmax")
+    assert loss.total.item() == pytest.approx(math.log(2) + 0.01 * 1.5), "a mean already: not divided by the batch"
+
+
+def test_a_sequence_without_labels_costs_nothing():
+    loss = supervision_loss(TRMOutput(logits=torch.randn(1, 2, 3)), torch.full((1, 2), -100), "stablemax")
+    assert (loss.answer, loss.exact.tolist()) == (0, [True])
 
 
 @pytest.mark.parametrize("warmup", [False, True])

@@ -73,6 +73,25 @@ def test_all_eight_symmetries_are_drawn() -> None:
     assert set(drawn(Maze(5))) == {tuple(range(25))}, "a moved label is not the one that the tie-break chooses"
 
 
+@pytest.mark.parametrize(
+    ("measure", "dihedral", "drawn"),
+    [("exact", None, 1), ("exact", False, 1), ("exact", True, 8), ("valid", None, 8), ("valid", False, 1)],
+)
+def test_dihedral_decides_what_is_drawn(
+    problems: list[Problem], measure: str, dihedral: bool | None, drawn: int
+) -> None:
+    task = Maze(8, measure=measure, dihedral=dihedral)  # type: ignore[arg-type]
+    symmetries = task.sample_symmetries(200, torch.Generator().manual_seed(0))
+    assert len({tuple(row) for row in symmetries.position.tolist()}) == drawn
+    moved = augment(task, problems, torch.Generator().manual_seed(0))
+    assert all(task.verify(p, Answer(p.answer)).exact for p in moved), (
+        "a moved label is the label of what is trained on"
+    )
+    assert all(Maze(8, measure="valid").verify(p, Answer(p.answer)).correct for p in moved)
+    other = sum(task.parse_question(p.question).answer != p.answer for p in moved)
+    assert (other > 50) == (drawn == 8), "moved labels follow another tie-break"
+
+
 def test_every_change_of_one_cell_is_rejected(problems: list[Problem]) -> None:
     task = Maze(8, measure="valid")
     for problem in problems[:5]:
@@ -189,7 +208,16 @@ def test_too_few_mazes_are_named() -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"size": 2}, {"size": 53}, {"wall_share": 1.0}, {"min_path": 1}, {"min_path": 65}, {"measure": "f1"}]
+    "options",
+    [
+        {"size": 2},
+        {"size": 53},
+        {"wall_share": 1.0},
+        {"min_path": 1},
+        {"min_path": 65},
+        {"measure": "f1"},
+        {"dihedral": "yes"},
+    ],
 )
 def test_wrong_options_are_named(options: dict[str, object]) -> None:
     with pytest.raises(UserError) as error:

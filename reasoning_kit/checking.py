@@ -1,0 +1,74 @@
+"""Plain values, from YAML, JSON or the command line, become checked dataclasses; a mistake names its key and place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, fields, is_dataclass
+from typing import Any, get_args, get_type_hints
+
+from benchmarks.errors import UserError, did_you_mean
+
+
+def at_least(least: int, value: int, where: str) -> None:
+    """
+    Raises:
+        UserError: if the value is smaller.
+    """
+    if value < least:
+        raise UserError(f"{value} is too small.", where=where, cure=f"Give {least} or more.")
+
+
+def mapping(raw: Any, where: str) -> Mapping[str, Any]:
+    """The value itself.
+
+    Raises:
+        UserError: if it is no mapping.
+    """
+    if not isinstance(raw, Mapping):
+        raise UserError(f"{raw!r} is no group of options.", where=where, cure=f"Give single ones: {where}.KEY=VALUE.")
+    return raw
+
+
+def checked(cls: type, raw: Any, where: str, **ready: Any) -> Any:
+    """An instance of a dataclass from plain values, nested dataclasses included.
+
+    Args:
+        where: the path of the mapping, for messages.
+        ready: fields that are objects already.
+
+    Raises:
+        UserError: naming the first unknown, missing or ill-typed key.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    hints = get_type_hints(cls)
+    known = {f.name: f for f in fields(cls) if f.name not in ready}
+    values = dict(ready)
+    for key, value in mapping(raw, where).items():
+        path = f"{where}.{key}" if where else key
+        if key not in known:
+            raise UserError(f"unknown key '{key}'.", where=where or "configuration", cure=did_you_mean(key, known))
+        if is_dataclass(hints[key]):
+            factory = known[key].default_factory
+            usual = asdict(factory()) if factory is not MISSING else {}
+            values[key] = checked(hints[key], {**usual, **mapping(value, path)}, path)
+            continue
+        types = (hints[key], *get_args(hints[key]))
+        if isinstance(value, bool) and bool not in types and Any not in types:  # which Python takes for 1 or 0
+            raise UserError(f"{value!r} does not fit.", where=path, cure=f"It is of type {known[key].type}.")
+        try:
+            values[key] = TypeAdapter(hints[key]).validate_python(value)
+        except ValidationError as error:
+            problem = error.errors()[0]["msg"].rstrip(".")
+            raise UserError(
+                f"{value!r} does not fit ({problem}).", where=path, cure=f"It is of type {known[key].type}."
+            ) from None
+    for key, spec in known.items():
+        if key not in values and spec.default is MISSING and spec.default_factory is MISSING:
+            raise UserError(f"'{key}' is missing.", where=where or "configuration", cure="Give it a value.")
+    try:
+        return cls(**values)
+    except UserError as error:  # raised by the class, which does not know where it stands
+        inside = error.where is not None and error.where.split(".")[0] != where.split(".")[0]
+        path = f"{where}.{error.where}" if where and inside else error.where or where
+        raise UserError(error.what, where=path, cure=error.cure) from None

@@ -1,0 +1,11 @@
+"""From finished runs to the answer: which way of thinking longer wins on each task, and how sure that is.
+
+Pure: reads ``record.json`` and ``predictions.parquet`` of every run below a folder and computes. The terminal table,
+the HTML report and the written summary all show a :class:`Comparison`.
+"""
+
+from reasoning_kit.comparison.rows import Row, Run
+from reasoning_kit.comparison.task import Comparison, TaskComparison, load_comparison
+from reasoning_kit.comparison.verdict import WINNERS, Paired
+
+__all__ = ["WINNERS", "Comparison", "Paired", "Row", "Run", "TaskComparison", "load_comparison"]

@@ -1,0 +1,139 @@
+"""The runs of one method on one task become one row: accuracy over seeds, and mean costs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.records import RunRecord
+from benchmarks.statistics import Interval, accuracy_interval
+from reasoning_kit.methods import METHODS, label_of
+
+MATCHED_WITHIN = 0.1  # a method that spent more or less of its budget than this is flagged
+
+
+@dataclass(frozen=True)
+class Run:
+    """One finished run: its record, and the judgement of each test problem by problem id."""
+
+    folder: Path
+    record: RunRecord
+    rows: Mapping[str, Mapping[str, Any]]
+
+    @property
+    def base(self) -> str:
+        """The one of the five that its method is a variant of, or the method itself."""
+        return str(self.record.config.get("base", self.record.method))
+
+    @property
+    def label(self) -> str:
+        return str(self.record.config.get("label", label_of(self.record.method)))
+
+    @property
+    def thinking(self) -> str:
+        return METHODS[self.base].thinking if self.base in METHODS else "none"
+
+    @property
+    def place(self) -> tuple[int, bool, str, int]:
+        """Sorts runs: the five in their order, each followed by its variants, and seeds within."""
+        order = list(METHODS).index(self.base) if self.base in METHODS else len(METHODS)
+        return order, self.base != self.record.method, self.record.method, self.record.seed
+
+
+@dataclass(frozen=True)
+class Row:
+    """One method on one task, over its seeds. Costs are means over seeds; ``None`` where no run measured them.
+
+    Attributes:
+        base: the one of the five that the method is, or is a variant of.
+        thinking: ``latent``, ``token`` or ``none``, as its base.
+        unmatched: why this row is not at the same budget as the others; empty when it is.
+        notes: where the method could not be matched in other ways (outside knowledge, extra supervision).
+    """
+
+    method: str
+    base: str
+    label: str
+    thinking: str
+    seeds: int
+    accuracy: Interval
+    exact: Interval
+    valid: Interval
+    parameters: int
+    training_flops: float | None
+    training_seconds: float | None
+    peak_memory_bytes: float | None
+    energy_joules: float | None
+    flops_per_answer: float | None
+    seconds_per_answer: float | None
+    steps_per_answer: float | None
+    tokens_per_answer: float | None
+    unmatched: str
+    notes: tuple[str, ...]
+
+
+def make_row(group: Sequence[Run], order: Sequence[str], clusters: Sequence[str], unit: str, limit: float) -> Row:
+    """The row of one method.
+
+    Args:
+        group: its runs.
+        order: the ids of the problems.
+        clusters: the orbit of each.
+        unit, limit: the budget that it should have had.
+    """
+    first = group[0]
+    records = [run.record for run in group]
+
+    def interval(name: str) -> Interval:
+        return accuracy_interval([column(run, order, name) for run in group], clusters)
+
+    def metric(name: str) -> float | None:
+        return _mean(r.metrics.get(name, {}).get("value") for r in records)
+
+    return Row(
+        method=first.record.method,
+        base=first.base,
+        label=first.label,
+        thinking=first.thinking,
+        seeds=len(group),
+        accuracy=interval("correct"),
+        exact=interval("exact"),
+        valid=interval("valid"),
+        parameters=records[0].parameters,
+        training_flops=_mean(r.training.get("flops") for r in records),
+        training_seconds=_mean(r.training.get("seconds") for r in records),
+        peak_memory_bytes=_mean(r.peak_memory_bytes or None for r in records),
+        energy_joules=_mean(r.energy_joules for r in records),
+        flops_per_answer=metric("flops_per_answer"),
+        seconds_per_answer=metric("seconds_per_answer"),
+        steps_per_answer=metric("steps_per_answer"),
+        tokens_per_answer=metric("tokens_per_answer"),
+        unmatched=_unmatched(records, unit, limit),
+        notes=tuple(dict.fromkeys(note for r in records for note in r.notes)),
+    )
+
+
+def column(run: Run, order: Sequence[str], name: str) -> np.ndarray:
+    """One judgement of each problem, 0 or 1, in the given order."""
+    return np.array([bool(run.rows[i][name]) for i in order], dtype=float)
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    known = [v for v in values if v is not None]
+    return float(np.mean(known)) if known else None
+
+
+def _unmatched(records: list[RunRecord], unit: str, limit: float) -> str:
+    """In words, why these runs are not at the budget of the others."""
+    others = {(r.budget["unit"], r.budget["limit"]) for r in records} - {(unit, limit)}
+    if others:
+        given = ", ".join(f"{value:g} {name}" for name, value in sorted(others))
+        return f"not matched: budget of {given} instead of {limit:g} {unit}"
+    spent = _mean(r.training.get(unit) for r in records)
+    if spent is not None and abs(spent / limit - 1) > MATCHED_WITHIN:
+        return f"not matched: spent {spent / limit:.0%} of the budget of {limit:g} {unit}"
+    return ""

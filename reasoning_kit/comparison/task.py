@@ -1,0 +1,160 @@
+"""All finished runs below a folder, compared task by task."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+from benchmarks.errors import UserError
+from benchmarks.records import RECORD, RunRecord, load_predictions
+from benchmarks.statistics import paired_difference
+from reasoning_kit.comparison.curves import Curve, learning_curve, scaling_curve, shared_demos
+from reasoning_kit.comparison.rows import Row, Run, column, make_row
+from reasoning_kit.comparison.verdict import Paired, headline, oriented, parts, thinking_contrasts, verdict
+
+
+@dataclass(frozen=True)
+class TaskComparison:
+    """Everything the report shows about one task.
+
+    Attributes:
+        measure: what counts as right: ``exact`` or ``valid``.
+        budget: the commonest ``{"unit", "limit"}`` of its runs.
+        headline: best latent against best token method, where both ran.
+        winner: ``latent``, ``token``, ``none`` (no clear winner), ``variants`` (one side did not run, but variants are
+            compared with their base) or ``unknown``.
+        verdict: the same in a sentence.
+        pairs: all pairs of methods.
+        demos: one problem, solved step by step: method -> ``RunRecord.demo``.
+    """
+
+    name: str
+    family: str
+    measure: str
+    problems: int
+    clusters: int
+    seeds: int
+    budget: Mapping[str, Any]
+    rows: tuple[Row, ...]
+    headline: Paired | None
+    winner: str
+    verdict: str
+    pairs: tuple[Paired, ...]
+    learning: Mapping[str, Curve]
+    scaling: Mapping[str, Curve]
+    demos: Mapping[str, Mapping[str, Any]]
+    runs: tuple[Run, ...]
+
+    @property
+    def measures_differ(self) -> bool:
+        """Whether an answer can be right without being the labelled one: then both measures are shown."""
+        return any(row.exact.value != row.valid.value for row in self.rows)
+
+    @property
+    def thinking_contrasts(self) -> tuple[Paired, ...]:
+        """The pairs that isolate what thinking adds, the method that thinks first."""
+        return thinking_contrasts(self.pairs)
+
+    @property
+    def parts(self) -> tuple[Paired, ...]:
+        """Each base minus its variants."""
+        return parts(self.rows, self.pairs)
+
+    @property
+    def contrasts(self) -> tuple[Paired, ...]:
+        """The pairs that answer a question: what thinking adds, then what each part is worth."""
+        return self.thinking_contrasts + self.parts
+
+
+@dataclass(frozen=True)
+class Comparison:
+    directory: Path
+    tasks: tuple[TaskComparison, ...]
+
+
+def load_comparison(directory: Path) -> Comparison:
+    """Everything below ``directory``, in whatever folders its runs lie; hidden ones hold what was moved aside.
+
+    Raises:
+        UserError: if there is no record, one cannot be read, or runs of one task answered different problems.
+    """
+    by_task: dict[str, list[Run]] = defaultdict(list)
+    for path in sorted(directory.glob(f"**/{RECORD}")):
+        if any(part.startswith(".") for part in path.relative_to(directory).parts):
+            continue
+        record = RunRecord.load(path.parent)
+        rows = {row["id"]: row for row in load_predictions(path.parent)}
+        by_task[record.task["name"]].append(Run(path.parent, record, rows))
+    if not by_task:
+        raise UserError(
+            "no finished run here.", where=str(directory), cure="Run `reasoning-kit compare` first, or name its folder."
+        )
+    return Comparison(directory, tuple(compare_task(runs) for _, runs in sorted(by_task.items())))
+
+
+def compare_task(runs: Sequence[Run]) -> TaskComparison:
+    """Compare the methods on one task.
+
+    Raises:
+        UserError: if the runs did not learn from and answer the same problems, or a run is there twice.
+    """
+    _check_same_problems(runs)
+    first = runs[0]
+    by_method: dict[str, list[Run]] = defaultdict(list)
+    for run in sorted(runs, key=lambda run: run.place):
+        by_method[run.record.method].append(run)
+    records = {m: [run.record for run in group] for m, group in by_method.items()}
+    order, clusters = list(first.rows), [str(row["orbit"]) for row in first.rows.values()]
+    answers = {m: [column(run, order, "correct") for run in group] for m, group in by_method.items()}
+    units = Counter((run.record.budget["unit"], run.record.budget["limit"]) for run in runs)
+    unit, limit = units.most_common(1)[0][0]
+    rows = tuple(make_row(group, order, clusters, unit, limit) for group in by_method.values())
+    pairs = tuple(
+        Paired(a.method, b.method, paired_difference(answers[a.method], answers[b.method], clusters))
+        for a, b in (oriented(*two) for two in combinations(rows, 2))
+    )
+    winner, sentence = verdict(rows, pairs, unit)
+    task = first.record.task
+    return TaskComparison(
+        name=task["name"],
+        family=task.get("family", ""),
+        measure=task["measure"],
+        problems=len(order),
+        clusters=len(set(clusters)),
+        seeds=max(len(group) for group in by_method.values()),
+        budget={"unit": unit, "limit": limit},
+        rows=rows,
+        headline=headline(rows, pairs),
+        winner=winner,
+        verdict=sentence,
+        pairs=pairs,
+        learning={m: curve for m, group in records.items() if (curve := learning_curve(group)).points},
+        scaling={m: curve for m, group in records.items() if (curve := scaling_curve(group)).points},
+        demos=shared_demos(records),
+        runs=tuple(run for group in by_method.values() for run in group),
+    )
+
+
+def _check_same_problems(runs: Sequence[Run]) -> None:
+    first = runs[0]
+    seen: dict[tuple[str, int], Path] = {}
+    for run in runs:
+        if run.record.data["fingerprint"] != first.record.data["fingerprint"] or set(run.rows) != set(first.rows):
+            raise UserError(
+                f"this run and {first.folder} did not see the same problems of '{first.record.task['name']}', "
+                "so their accuracies cannot be compared.",
+                where=str(run.folder),
+                cure="Keep runs on other data in another folder.",
+            )
+        key = (run.record.method, run.record.seed)
+        if key in seen:
+            raise UserError(
+                f"a second run of method '{key[0]}' with seed {key[1]}; the other one is {seen[key]}.",
+                where=str(run.folder),
+                cure="Move one of them away.",
+            )
+        seen[key] = run.folder

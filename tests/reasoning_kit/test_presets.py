@@ -1,0 +1,94 @@
+"""The papers' systems as presets: parameters, depth and forward passes are those of the papers' tables."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from reasoning_kit.config import choices, load_config
+from trm import pricing
+from trm.configuration import TRMConfig
+from trm.modeling import TRMForPuzzles
+from trm.trainer import build
+
+PUBLISHED = ["method.trm.width=512", "method.trm.heads=8", "method.trm.inner_multiple=256", "method.trm.prefix=16"]
+VARIANTS = [name for name in choices("method") if name not in ("answer_only", "cot", "grpo", "direct")]
+
+# Table 1 and section 6: effective depth T (n + 1) layers, and millions of parameters as they are printed there.
+TABLE_1 = {
+    "hrm": (24, 27),
+    "trm": (42, 5),
+    "trm_act": (42, 5),
+    "trm_two_networks": (42, 10),
+    "trm_no_ema": (42, 5),
+    "trm_4_layers": (48, 10),
+    "trm_attention": (42, 7),
+    "trm_shallow": (12, 5),
+    "trm_1_step": (42, 5),
+}
+
+
+def preset(name: str, task: str = "sudoku-9x9", *overrides: str) -> TRMConfig:
+    """The model of a preset at the papers' size."""
+    methods = "[trm]" if name == "trm" else f"[trm,{name}]"
+    config = load_config([f"method={methods}", f"task=[{task}]", *PUBLISHED, *overrides])
+    return build(config.tasks[task].load(), config.methods[name].options)
+
+
+def parameters(config: TRMConfig) -> int:
+    with torch.device("meta"):
+        return sum(p.numel() for p in TRMForPuzzles(config).parameters())
+
+
+@pytest.mark.parametrize(("name", "row"), TABLE_1.items(), ids=list(TABLE_1))
+def test_table_1(name, row):
+    depth, millions = row
+    config = preset(name)
+    assert config.depth == depth
+    assert round(parameters(config) / 1e6) == millions
+
+
+@pytest.mark.parametrize(
+    ("task", "mixer", "count"),
+    [
+        ("sudoku-9x9", "mlp", 5_028_866),
+        ("sudoku-9x9", "attention", 6_828_034),
+        ("maze-hard", "attention", 6_822_914),
+        ("maze-hard", "mlp", 18_795_522),
+    ],
+)
+def test_published_parameter_counts(task, mixer, count):
+    """TRM_FACTS; without puzzle vectors."""
+    assert parameters(preset("trm", task, f"method.trm.mixer={mixer}")) == count
+
+
+def test_the_published_settings_are_the_experiments_settings():
+    """The experiments of the paper build the same models."""
+    for experiment, task, count in (("paper-sudoku", "sudoku-extreme", 5_028_866), ("paper-maze", "maze-hard", 6_822_914)):
+        config = load_config([f"experiment={experiment}"])
+        assert parameters(build(config.tasks[task].load(), config.methods["trm"].options)) == count
+
+
+def test_forward_passes():
+    """Table 1, NFP: the continue loss doubles the forward passes of an optimiser step; nothing else does."""
+    plain = preset("trm")
+    for name in ("trm_act", "hrm"):
+        config = preset(name)
+        backward = 2 * (config.tracked * pricing.network(config) + pricing.heads(config))
+        assert pricing.training_step(config) - backward == 2 * pricing.supervision_step(config)
+    assert pricing.training_step(preset("trm_no_ema")) == pricing.training_step(plain)
+
+
+def test_gradients_of_the_presets():
+    """HRM and the 1-step gradient go back through two evaluations, k = 4 through four, TRM through n + 1."""
+    assert {name: preset(name).tracked for name in ("trm", "hrm", "trm_1_step", "trm_last_4", "trm_fixed_point")} == {
+        "trm": 7, "hrm": 2, "trm_1_step": 2, "trm_last_4": 4, "trm_fixed_point": 2,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_each_preset_differs_from_trm_in_what_it_says(name):
+    """A preset that changed nothing would be a row that compares TRM with itself."""
+    config = load_config(["method=[trm]" if name == "trm" else f"method=[trm,{name}]"])
+    assert name == "trm" or config.methods[name].options != config.methods["trm"].options
+    assert config.methods[name].base == "trm"
