@@ -17,6 +17,7 @@ from benchmarks.compute import Cost
 from benchmarks.errors import UserError
 from benchmarks.evaluation import Evaluation, Prediction, Solver, evaluate
 from benchmarks.problem import Answer, Problem
+from benchmarks.puzzles.arc_score import puzzle_score
 from benchmarks.records import RunRecord, save_predictions
 from benchmarks.splits import Splits, build_splits
 from benchmarks.statistics import accuracy_interval
@@ -86,7 +87,7 @@ def run(spec: RunSpec, folder: Path, on_progress: Progress) -> RunRecord:
         spec.evaluation.batch_size,
         lambda done: on_progress("evaluation", done / len(splits.test), {}),
     )
-    metrics = summarise(evaluation)
+    metrics = summarise(task, evaluation)
     curve.append({**trained.cost.to_dict(), "accuracy": metrics["accuracy"]["value"], "problems": len(splits.test)})
     record = RunRecord(
         task={"name": spec.task_name, "family": task.family, "measure": task.measure, "positions": task.positions},
@@ -237,8 +238,8 @@ def load_solver(spec: RunSpec, task: Task, folder: Path) -> Solver:
     return CausalLMSolver(model, tokenizer, task, style, model.generation_config.max_new_tokens)
 
 
-def summarise(evaluation: Evaluation) -> dict[str, dict[str, Any]]:
-    """Accuracy with its interval, and the mean price of an answer."""
+def summarise(task: Task, evaluation: Evaluation) -> dict[str, dict[str, Any]]:
+    """Accuracy with its interval, and the mean price of an answer; for ARC also its own score."""
     predictions = evaluation.predictions
     orbits = [p.problem.orbit for p in predictions]
     metrics: dict[str, dict[str, Any]] = {}
@@ -249,6 +250,8 @@ def summarise(evaluation: Evaluation) -> dict[str, dict[str, Any]]:
     for name in ("flops", "seconds", "steps", "tokens"):
         mean = float(np.mean([getattr(p.solution, name) for p in predictions]))
         metrics[f"{name}_per_answer"] = {"value": mean}
+    if any(task.puzzle_of(p.problem) for p in predictions):
+        metrics["puzzle_score"] = {"value": puzzle_score(task, predictions)}
     return metrics
 
 

@@ -62,10 +62,12 @@ def evaluate_run(folder: Path, overrides: Sequence[str], console: Console) -> No
             spec.evaluation.batch_size,
             lambda done: progress.update(bar, completed=done),
         )
-    metrics = summarise(evaluation)
+    metrics = summarise(task, evaluation)
     for name in ("accuracy", "exact", "valid"):
         value = metrics[name]
         console.print(f"{name:9} {value['value']:.1%}  [{value['low']:.1%}, {value['high']:.1%}]", highlight=False)
+    if "puzzle_score" in metrics:
+        console.print(f"{'score':9} {metrics['puzzle_score']['value']:.1%}  (mean over puzzles)", highlight=False)
     for name in ("flops_per_answer", "steps_per_answer", "seconds_per_answer"):
         console.print(f"{name.replace('_', ' '):20} {metrics[name]['value']:.4g}", highlight=False)
     result = {"task": asdict(options), "data": splits.fingerprint, "metrics": metrics}
