@@ -253,7 +253,6 @@ def train(
     )
     trainer.train(resume_from_checkpoint=args.resume_from_checkpoint)
     trainer.check_weights()
-    trainer.check_weights()
     if ema is not None:
         ema.copy_to(model)
     losses = [entry for entry in trainer.state.log_history if "loss" in entry]

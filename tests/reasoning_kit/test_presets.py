@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import pytest
 import torch
 
-from reasoning_kit.config import choices, load_config
+from benchmarks.budget import Budget
+from reasoning_kit.composition import choices
+from reasoning_kit.config import ExperimentConfig, load_config
 from trm import pricing
 from trm.configuration import TRMConfig
 from trm.modeling import TRMForPuzzles
-from trm.trainer import build
+from trm.solver import TRMSolver
+from trm.trainer import build, train
 
 PUBLISHED = ["method.trm.width=512", "method.trm.heads=8", "method.trm.inner_multiple=256", "method.trm.prefix=16"]
 VARIANTS = [name for name in choices("method") if name not in ("answer_only", "cot", "grpo", "direct")]
@@ -28,10 +33,15 @@ TABLE_1 = {
 }
 
 
-def preset(name: str, task: str = "sudoku-9x9", *overrides: str) -> TRMConfig:
+@cache
+def presets(*overrides: str) -> ExperimentConfig:
+    """Every preset in one comparison, so that each follows the options of ``trm``."""
+    return load_config([f"method=[{','.join(VARIANTS)}]", *overrides])
+
+
+def preset(name: str, task: str = "sudoku-9x9") -> TRMConfig:
     """The model of a preset at the papers' size."""
-    methods = "[trm]" if name == "trm" else f"[trm,{name}]"
-    config = load_config([f"method={methods}", f"task=[{task}]", *PUBLISHED, *overrides])
+    config = presets("task=[sudoku-9x9,maze-hard]", *PUBLISHED)
     return build(config.tasks[task].load(), config.methods[name].options)
 
 
@@ -49,17 +59,17 @@ def test_table_1(name, row):
 
 
 @pytest.mark.parametrize(
-    ("task", "mixer", "count"),
+    ("name", "task", "count"),
     [
-        ("sudoku-9x9", "mlp", 5_028_866),
-        ("sudoku-9x9", "attention", 6_828_034),
-        ("maze-hard", "attention", 6_822_914),
-        ("maze-hard", "mlp", 18_795_522),
+        ("trm_mlp", "sudoku-9x9", 5_028_866),
+        ("trm_attention", "sudoku-9x9", 6_828_034),
+        ("trm_attention", "maze-hard", 6_822_914),
+        ("trm_mlp", "maze-hard", 18_795_522),
     ],
 )
-def test_published_parameter_counts(task, mixer, count):
+def test_published_parameter_counts(name, task, count):
     """TRM_FACTS; without puzzle vectors."""
-    assert parameters(preset("trm", task, f"method.trm.mixer={mixer}")) == count
+    assert parameters(preset(name, task)) == count
 
 
 def test_the_published_settings_are_the_experiments_settings():
@@ -89,6 +99,21 @@ def test_gradients_of_the_presets():
 @pytest.mark.parametrize("name", VARIANTS)
 def test_each_preset_differs_from_trm_in_what_it_says(name):
     """A preset that changed nothing would be a row that compares TRM with itself."""
-    config = load_config(["method=[trm]" if name == "trm" else f"method=[trm,{name}]"])
+    config = presets()
     assert name == "trm" or config.methods[name].options != config.methods["trm"].options
     assert config.methods[name].base == "trm"
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_each_preset_trains(name, tmp_path):
+    """Two supervision steps of every problem, on real puzzles, through the trainer."""
+    sizes = ("width=16", "heads=2", "inner_multiple=16", "batch_size=8", "supervision_steps=2", "ema=0.5")
+    config = presets("task=sudoku-4x4", *(f"method.trm.{size}" for size in sizes))
+    task = config.tasks["sudoku-4x4"].load()
+    problems = task.generate("train", 16, 0)
+    trained = train(task, problems, config.methods[name].options, Budget("steps", 4), 0, tmp_path)
+    assert trained.meter.spent.steps == 4
+    assert all(torch.isfinite(p).all() for p in trained.model.parameters())
+    [solution] = TRMSolver(trained.model, task).solve(problems[:1])
+    assert solution.steps == 2
+    assert (solution.trajectory[0].halting_probability is None) == (name == "trm_no_act")
