@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from datasets import Dataset
 
 from benchmarks.errors import UserError
@@ -92,17 +91,6 @@ def prove_disjoint(train: Sequence[Problem], test: Sequence[Problem], where: str
                 where=where,
                 cure="Remove it from one of the files.",
             )
-
-
-def augment(task: Task, problems: Sequence[Problem], generator: torch.Generator) -> list[Problem]:
-    """Each problem under a random symmetry: the same augmentation for language models as for recursive ones."""
-    input_ids, labels = task.encode(problems)
-    symmetries = task.sample_symmetries(len(problems), generator)
-    moved = zip(problems, symmetries.apply(input_ids), symmetries.apply(labels), strict=True)
-    return [
-        replace(problem, question=question, answer=answer)
-        for problem, (question, answer) in ((p, task.restore(ids, lab)) for p, ids, lab in moved)
-    ]
 
 
 def to_dataset(task: Task, problems: Sequence[Problem]) -> Dataset:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -146,6 +146,16 @@ class Task(ABC):
     @abstractmethod
     def sample_symmetries(self, batch: int, generator: torch.Generator) -> Symmetries:
         """Random symmetries of the family, one per row; all of its symmetries can be drawn."""
+
+    def augment(self, problems: Sequence[Problem], generator: torch.Generator) -> list[Problem]:
+        """Each problem under a random symmetry: the same augmentation for language models as for recursive ones."""
+        input_ids, labels = self.encode(problems)
+        symmetries = self.sample_symmetries(len(problems), generator)
+        moved = zip(problems, symmetries.apply(input_ids), symmetries.apply(labels), strict=True)
+        return [
+            replace(problem, question=question, answer=answer)
+            for problem, (question, answer) in ((p, self.restore(ids, lab)) for p, ids, lab in moved)
+        ]
 
     # --- puzzles and their variants -------------------------------------------------------------
 

@@ -23,7 +23,6 @@ from trl import SFTConfig, SFTTrainer
 from benchmarks.budget import Budget, BudgetCallback, BudgetedTrainerMixin, Meter
 from benchmarks.compute import CausalLMShape, Cost
 from benchmarks.problem import Problem
-from benchmarks.splits import augment
 from benchmarks.symmetries import IGNORE
 from benchmarks.task import Task
 from benchmarks.text_form import Style, completion_text
@@ -208,7 +207,7 @@ def tokenized_rows(
     lengths = [len(row["input_ids"]) for row in rows]
     passes = _affordable_passes(budget, shape, options, sum(lengths) / len(lengths), len(problems))
     for _ in range(passes - 1) if options.augment else ():
-        rows.extend(tokenized(task, augment(task, problems, generator), tokenizer, style))
+        rows.extend(tokenized(task, task.augment(problems, generator), tokenizer, style))
     return rows
 
 

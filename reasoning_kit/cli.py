@@ -77,7 +77,7 @@ def solve(
     run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
     puzzle: Annotated[str | None, typer.Argument(help="The puzzle, or - for standard input.")] = None,
     file: Annotated[Path | None, typer.Option(help="File that holds the puzzle.")] = None,
-    latents: Annotated[bool, typer.Option("--latents", help="Show the latents y and z of every step, decoded.")] = False,
+    latents: Annotated[bool, typer.Option("--latents", help="Show y and z of every step, decoded.")] = False,
 ) -> None:
     """Let a trained model answer one typed puzzle, and show its thinking step by step."""
     from reasoning_kit.inspect_run import solve_puzzle

@@ -106,9 +106,7 @@ def _changed(task: TaskOptions, overrides: Sequence[str]) -> TaskOptions:
     return replace(changed, options=task.options)
 
 
-def solve_puzzle(
-    folder: Path, puzzle: str | None, file: Path | None, console: Console, latents: bool = False
-) -> None:
+def solve_puzzle(folder: Path, puzzle: str | None, file: Path | None, console: Console, latents: bool = False) -> None:
     """Show the answer of a trained model to one puzzle after every step of its thinking.
 
     Args:

@@ -37,13 +37,13 @@ def _description(name: str) -> str:
 
 
 def show_task(name: str, overrides: Sequence[str], count: int, console: Console) -> None:
-    """Examples of the training split, with the trace that the programmatic teacher writes.
+    """Examples of the training split, with the trace that the programmatic teacher writes, where there is one.
 
     Raises:
         UserError: if there is no such task, or its files are wrong.
     """
     from benchmarks.splits import build_splits
-    from cot_distill.traces import check_trace, write_trace
+    from cot_distill.traces import TEACHERS, check_trace, write_trace
 
     if count < 1:
         raise UserError(f"{count} examples are none.", where="--count", cure="Give 1 or more.")
@@ -53,10 +53,11 @@ def show_task(name: str, overrides: Sequence[str], count: int, console: Console)
     least = max(count, min(options.train_size or 50, 50))
     splits = build_splits(task, least, 1, options.seed, *options.files(config.data))
     for problem in splits.train[:count]:
-        trace = write_trace(task, problem)
-        check_trace(task, problem, trace)
         console.print(f"\n[bold]{problem.id}[/bold]  orbit {problem.orbit}  {dict(problem.meta) or ''}")
         panels = (("question", task.render(problem)), ("answer", task.render(problem, Answer(problem.answer))))
         console.print(Columns([Panel(Text(text), title=title) for title, text in panels]))
-        console.print("trace of the programmatic teacher:")
-        console.print(Text(trace, style="dim"))
+        if task.family in TEACHERS:
+            trace = write_trace(task, problem)
+            check_trace(task, problem, trace)
+            console.print("trace of the programmatic teacher:")
+            console.print(Text(trace, style="dim"))

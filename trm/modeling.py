@@ -137,7 +137,7 @@ class TRMForPuzzles(PreTrainedModel):
         config = self.config
         x = self.embed(input_ids, puzzle_ids)
         y, z = self.initial_carry(len(input_ids)) if carry is None else carry
-        angles = self.networks[0].angles(x)
+        angles = self.networks[0].angles(x)  # type: ignore[operator]  # torch types it as any module
         f_z, f_y = (partial(self.networks[i], angles=angles) for i in (0, -1))
         y, z = deep_recursion(build_round(config.recursion, f_z, f_y, config.n, config.tracked), x, y, z, config.T)
         halting, going_on = (None, None) if self.halting_head is None else self.halting_head(y[:, 0]).float().unbind(-1)

@@ -45,7 +45,7 @@ class AdamATan2(Optimizer):
         return loss
 
     def _update(self, group: dict[str, Any], params: list[Tensor]) -> None:
-        grads = [p.grad for p in params]
+        grads = [p.grad for p in params if p.grad is not None]
         for p in params:
             if not self.state[p]:
                 self.state[p] = {"first": torch.zeros_like(p), "second": torch.zeros_like(p)}

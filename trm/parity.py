@@ -134,7 +134,7 @@ class _Comparison:
             return
         expected = np.asarray(self.record[quantity], dtype=np.float64)
         actual = ours.detach().double().numpy()
-        largest = max(float(np.abs(expected).max()), np.finfo(np.float32).tiny)
+        largest = max(float(np.abs(expected).max()), float(np.finfo(np.float32).tiny))
         self.deviations.append(Deviation(quantity, float(np.abs(actual - expected).max()) / largest))
 
 

@@ -96,7 +96,7 @@ def direct(x: Hidden, y: Hidden, z: Hidden, *, f_z: Net, f_y: Net, n: int, track
     return f_y(x), z
 
 
-ROUNDS = {
+ROUNDS: dict[str, Callable[..., Latents]] = {
     "trm": latent_recursion,
     "direct": direct,
     "single_z": single_z,
@@ -107,4 +107,4 @@ ROUNDS = {
 
 def build_round(recursion: str, f_z: Net, f_y: Net, n: int, tracked: int) -> Round:
     """The round of a recursion by name."""
-    return partial(ROUNDS[recursion], f_z=f_z, f_y=f_y, n=n, tracked=tracked)  # type: ignore[arg-type]
+    return partial(ROUNDS[recursion], f_z=f_z, f_y=f_y, n=n, tracked=tracked)

@@ -144,7 +144,8 @@ class TRMSolver:
             for solution in self._solve_batch([problem] * len(variants), variants)
         ]
         last = [solution.trajectory[-1] for solution in single]
-        ranked = rank_votes([step.answer for step in last], [step.halting_probability or 0.0 for step in last])
+        answers = [step.answer for step in last if step.answer is not None]  # every step of ours has one
+        ranked = rank_votes(answers, [step.halting_probability or 0.0 for step in last])
         answer = self.task.combine([vote.answer for vote in ranked])
         trajectory = [
             Step(f"{vote.count} of {count} votes", vote.answer.text, vote.answer, vote.confidence)

@@ -10,7 +10,7 @@ import torch
 
 from benchmarks.errors import UserError
 from benchmarks.problem import Answer
-from benchmarks.splits import TEST_SHARE, Splits, augment, build_splits, prove_disjoint, split_of, to_dataset
+from benchmarks.splits import TEST_SHARE, Splits, build_splits, prove_disjoint, split_of, to_dataset
 from benchmarks.task import load_task
 
 
@@ -124,8 +124,8 @@ def test_fingerprint_changes_with_every_part_of_the_data(task):
 
 def test_augmented_problems_are_right_and_keep_their_orbit(task):
     problems = task.generate("train", 100, 0)
-    moved = augment(task, problems, torch.Generator().manual_seed(0))
-    again = augment(task, problems, torch.Generator().manual_seed(0))
+    moved = task.augment(problems, torch.Generator().manual_seed(0))
+    again = task.augment(problems, torch.Generator().manual_seed(0))
     assert moved == again
     assert 20 < sum(a.question != b.question for a, b in zip(problems, moved, strict=True)) < 80
     for old, new in zip(problems, moved, strict=True):

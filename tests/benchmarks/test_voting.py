@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+from random import Random
 
 import pytest
 
@@ -37,3 +38,23 @@ def test_full_ties_go_to_the_first_and_nothing_gives_nothing() -> None:
     assert rank_votes([], []) == []
     with pytest.raises(ValueError, match="argument 2 is shorter"):
         ranked("ab", [0.5])
+
+
+def test_the_ranking_is_that_of_a_slow_count() -> None:
+    """Against pairwise comparison by the rule's own words, over many random polls with many ties."""
+    for seed in range(300):
+        random = Random(seed)
+        count = random.randint(1, 12)
+        texts = [random.choice("abcd") for _ in range(count)]
+        confidence = [random.choice([0.0, 0.25, 0.5, 1.0]) for _ in range(count)]
+        votes = ranked("".join(texts), confidence)
+        assert sorted(vote.text for vote in votes) == sorted(set(texts))
+        for vote in votes:
+            given = [c for text, c in zip(texts, confidence, strict=True) if text == vote.text]
+            assert (vote.count, vote.confidence) == (len(given), pytest.approx(sum(given) / len(given)))
+        for better, worse in itertools.pairwise(votes):
+            assert better.count >= worse.count
+            if better.count == worse.count:
+                assert better.confidence >= worse.confidence
+                if better.confidence == worse.confidence:
+                    assert texts.index(better.text) < texts.index(worse.text)

@@ -74,7 +74,8 @@ def test_published_parameter_counts(name, task, count):
 
 def test_the_published_settings_are_the_experiments_settings():
     """The experiments of the paper build the same models."""
-    for experiment, task, count in (("paper-sudoku", "sudoku-extreme", 5_028_866), ("paper-maze", "maze-hard", 6_822_914)):
+    published = (("paper-sudoku", "sudoku-extreme", 5_028_866), ("paper-maze", "maze-hard", 6_822_914))
+    for experiment, task, count in published:
         config = load_config([f"experiment={experiment}"])
         assert parameters(build(config.tasks[task].load(), config.methods["trm"].options)) == count
 

@@ -28,8 +28,8 @@ def settings(attention, prefix, layers, n, T, width=16, positions=5, vocabulary=
 
 
 def random_weights(config, generator):
-    """Halting and puzzle weights are not zero, so that they matter; what blocks add is damped, or rounding would grow to
-    visible differences within a step (small token-mixing networks are chaotic)."""
+    """Halting and puzzle weights are not zero, so that they matter; what blocks add is damped, or rounding would grow
+    to visible differences within a step (small token-mixing networks are chaotic)."""
     d, length = config["hidden_size"], config["seq_len"] + config["puzzle_emb_len"]
 
     def draw(*shape, deviation=None):

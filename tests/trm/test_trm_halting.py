@@ -42,7 +42,8 @@ def test_a_logit_of_zero_goes_on():
 
 def test_hrm_halts_where_halting_is_worth_more_than_going_on():
     output = TRMOutput(
-        halting_logit=torch.tensor([1.0, 1.0, -2.0, -3.0, 0.5]), continue_logit=torch.tensor([0.9, 1.1, -2.1, -2.0, 0.5])
+        halting_logit=torch.tensor([1.0, 1.0, -2.0, -3.0, 0.5]),
+        continue_logit=torch.tensor([0.9, 1.1, -2.1, -2.0, 0.5]),
     )
     assert wants_to_halt(output).tolist() == [True, False, True, False, False]
     steps = torch.tensor([1, 3, 1, 2, 3])

@@ -38,7 +38,9 @@ def test_there_and_back(published):
 
 
 @pytest.mark.parametrize("mixer", ["mlp", "attention"])
-@pytest.mark.parametrize("more", [{}, {"prefix": 3, "puzzles": 4, "puzzle_width": 40}, {"act": "halt_continue"}], ids=str)
+@pytest.mark.parametrize(
+    "more", [{}, {"prefix": 3, "puzzles": 4, "puzzle_width": 40}, {"act": "halt_continue"}], ids=str
+)
 def test_our_models_compute_the_same_after_the_journey(mixer, more):
     torch.manual_seed(0)
     model = TRMForPuzzles(TRMConfig(**SIZES, mixer=mixer, **more)).eval()
@@ -93,7 +95,10 @@ def test_a_prefix_length_of_zero_means_as_many_as_the_vector_needs(published):
         (lambda w: w.pop("inner.lm_head.weight"), "lm_head.weight .* is missing"),
         (lambda w: w.pop("inner.puzzle_emb.weights"), "puzzle_emb.weights is missing"),
         (lambda w: w.update({"inner.extra": torch.zeros(1)}), "extra .* is not known"),
-        (lambda w: w.update({"inner.q_head.bias": torch.zeros(3)}), r"halting_head.bias has shape \[3\] instead of \[2\]"),
+        (
+            lambda w: w.update({"inner.q_head.bias": torch.zeros(3)}),
+            r"halting_head.bias has shape \[3\] instead of \[2\]",
+        ),
     ],
     ids=["missing", "no puzzles", "left over", "shape"],
 )

@@ -7,56 +7,25 @@ import sys
 
 import pytest
 import torch
-from transformers import set_seed
 
-from benchmarks.budget import Budget, BudgetCallback, Meter
+from benchmarks.budget import Budget
 from benchmarks.errors import UserError
 from benchmarks.evaluation import evaluate
 from trm import pricing
-from trm.arguments import training_arguments
-from trm.ema import EMACallback
-from trm.modeling import TRMForPuzzles
-from trm.options import TRMOptions
+from trm.options import DirectOptions, TRMOptions
 from trm.solver import TRMSolver
 from trm.trainer import TRMTrainer, build, train
 
-TINY = {
-    "precision": "float32",
-    "width": 32,
-    "inner_multiple": 32,
-    "batch_size": 16,
-    "T": 2,
-    "n": 1,
-    "supervision_steps": 3,
-    "warmup_steps": 5,
-}
 
-
-def trainer_for(task, problems, output_dir, steps, **options):
-    chosen = TRMOptions(**TINY | options)
-    set_seed(0)
-    meter = Meter(Budget("steps", steps))
-    return TRMTrainer(
-        TRMForPuzzles(build(task, chosen)),
-        training_arguments(chosen, meter.budget, 0, output_dir),
-        task=task,
-        problems=problems,
-        meter=meter,
-        ema=EMACallback(),
-        callbacks=[BudgetCallback(meter)],
-    )
-
-
-@pytest.mark.parametrize("recursion", ["trm", "direct"])
-def test_it_learns(task, problems, tmp_path, capfd, recursion):
+@pytest.mark.parametrize(("kind", "steps"), [(TRMOptions, 400), (DirectOptions, 150)])
+def test_it_learns(task, problems, tmp_path, capfd, tiny, kind, steps):
     """From nothing to nearly all unseen words; quietly."""
     seen = []
     trained = train(
         task,
         problems,
-        TRMOptions(**TINY),
-        recursion,
-        Budget("steps", 400 if recursion == "trm" else 150),
+        kind(**tiny),
+        Budget("steps", steps),
         0,
         tmp_path,
         milestones=[0.5],
@@ -70,11 +39,11 @@ def test_it_learns(task, problems, tmp_path, capfd, recursion):
     assert not list(tmp_path.rglob("*.safetensors"))
 
 
-def test_what_is_learned_from_a_budget_of_flops(task, problems, tmp_path):
+def test_what_is_learned_from_a_budget_of_flops(task, problems, tmp_path, tiny):
     """Price and count of examples, checked independently of the trainer's own counting."""
-    options = TRMOptions(**TINY, exploration=0)
+    options = TRMOptions(**tiny, exploration=0)
     price = 16 * pricing.training_step(build(task, options))
-    trained = train(task, problems, options, "trm", Budget("flops", 6.5 * price), 0, tmp_path)
+    trained = train(task, problems, options, Budget("flops", 6.5 * price), 0, tmp_path)
     spent = trained.meter.spent
     assert spent.steps == 7
     assert spent.flops == pytest.approx(7 * price)
@@ -82,7 +51,7 @@ def test_what_is_learned_from_a_budget_of_flops(task, problems, tmp_path):
     assert spent.examples == 3 * 16  # three supervision steps each: slots were filled at steps 1, 4 and 7
 
 
-def test_every_parameter_moves(task, problems, tmp_path):
+def test_every_parameter_moves(trainer_for, task, problems, tmp_path):
     trainer = trainer_for(task, problems, tmp_path, 3, weight_decay=0.0)
     before = {name: p.detach().clone() for name, p in trainer.model.named_parameters()}
     buffers = {name: b.clone() for name, b in trainer.model.named_buffers()}
@@ -96,7 +65,7 @@ def test_every_parameter_moves(task, problems, tmp_path):
     assert all(torch.equal(b, buffers[name]) for name, b in trainer.model.named_buffers())
 
 
-def test_weight_decay_falls_on_everything(task, problems, tmp_path):
+def test_weight_decay_falls_on_everything(trainer_for, task, problems, tmp_path):
     trainer = trainer_for(task, problems, tmp_path, 3, weight_decay=0.1)
     trainer.train()
     groups = trainer.optimizer.param_groups
@@ -105,15 +74,15 @@ def test_weight_decay_falls_on_everything(task, problems, tmp_path):
     assert -5 < trainer.model.halting_head.bias[1].item() < -4.9  # no gradient: decay alone moved it
 
 
-def test_a_resumed_run_is_the_uninterrupted_run(task, problems, tmp_path):
+def test_a_resumed_run_is_the_uninterrupted_run(trainer_for, task, problems, tmp_path):
     saving = {"save_strategy": "steps", "save_steps": 5}
     whole = trainer_for(task, problems, tmp_path / "whole", 10, trainer=saving)
     whole.train()
     resumed = trainer_for(task, problems, tmp_path / "resumed", 10, trainer=saving)
     resumed.model.embedding.weight.data.zero_()  # the checkpoint must bring back everything
     resumed.train(resume_from_checkpoint=str(tmp_path / "whole" / "checkpoint-5"))
-    for name, tensor in whole.carry.tensors().items():
-        assert torch.equal(tensor, resumed.carry.tensors()[name]), name
+    for name, tensor in whole.supervision.carry.tensors().items():
+        assert torch.equal(tensor, resumed.supervision.carry.tensors()[name]), name
     for name, p in whole.model.state_dict().items():
         assert torch.equal(p, resumed.model.state_dict()[name]), name
     assert all(torch.equal(p, resumed.ema.average[name]) for name, p in whole.ema.average.items())
@@ -123,15 +92,15 @@ def test_a_resumed_run_is_the_uninterrupted_run(task, problems, tmp_path):
     )
 
 
-def test_mixed_precision_keeps_the_carry_in_float32(task, problems, tmp_path):
+def test_mixed_precision_keeps_the_carry_in_float32(trainer_for, task, problems, tmp_path):
     trainer = trainer_for(task, problems, tmp_path, 3, mixer="attention", precision="bfloat16")
     trainer.train()
-    assert trainer.carry.y.dtype == torch.float32
+    assert trainer.supervision.carry.y.dtype == torch.float32
     assert all(torch.isfinite(p).all() for p in trainer.model.parameters())
     assert trainer.accelerator.mixed_precision == "bf16"
 
 
-def test_a_checkpoint_without_carry_is_refused(task, problems, tmp_path):
+def test_a_checkpoint_without_carry_is_refused(trainer_for, task, problems, tmp_path):
     trainer = trainer_for(task, problems, tmp_path, 2, trainer={"save_strategy": "steps", "save_steps": 1})
     trainer.train()
     (tmp_path / "checkpoint-1" / "carry-0.pt").unlink()
@@ -139,24 +108,20 @@ def test_a_checkpoint_without_carry_is_refused(task, problems, tmp_path):
         trainer_for(task, problems, tmp_path, 2).train(resume_from_checkpoint=str(tmp_path / "checkpoint-1"))
 
 
-def test_augmentation_moves_question_and_label_alike(task, problems, tmp_path):
-    trainer = trainer_for(task, problems, tmp_path, 1)
-    inputs = trainer.train_dataset.__getitems__(list(range(16)))
-    carry = trainer._admit(**inputs)
-    assert not torch.equal(carry.input_ids, inputs["input_ids"])
-    for question, label in zip(carry.input_ids, carry.labels, strict=True):
-        q, a = task.restore(question, label)
-        assert q == a[::-1]
-
-
-def test_slots_keep_their_problem_until_they_halt(task, problems, tmp_path):
+def test_slots_keep_their_problem_until_they_halt(trainer_for, task, problems, tmp_path):
     trainer = trainer_for(task, problems, tmp_path, 2, exploration=0.0)
     trainer.train()
-    assert trainer.carry.steps.tolist() == [2] * 16
-    first = trainer.carry.input_ids
-    again = trainer._admit(torch.zeros_like(first), torch.zeros_like(first))
-    assert torch.equal(again.input_ids, first)
-    assert trainer.entered == 0
+    supervision = trainer.supervision
+    assert supervision.carry.steps.tolist() == [2] * 16
+    again = supervision.admit(16, supply=None)  # nobody is asked for new problems
+    assert torch.equal(again.input_ids, supervision.carry.input_ids)
+    assert supervision.entered == 0
+    supervision.carry.halted[3] = True
+    fresh = trainer.examples.take(torch.tensor([7]), torch.Generator())
+    after = supervision.admit(16, lambda rows: fresh if rows.tolist() == [3] else None)
+    assert torch.equal(after.input_ids[3], fresh[0][0])
+    assert after.steps.tolist() == [2, 2, 2, 0] + [2] * 12
+    assert supervision.entered == 1
 
 
 @pytest.mark.parametrize(
@@ -169,19 +134,19 @@ def test_slots_keep_their_problem_until_they_halt(task, problems, tmp_path):
         ({"save_strategy": "sometimes"}, "sometimes"),
     ],
 )
-def test_wrong_trainer_arguments_are_explained(task, problems, tmp_path, mapping, words):
+def test_wrong_trainer_arguments_are_explained(trainer_for, task, problems, tmp_path, mapping, words):
     with pytest.raises(UserError, match=words):
         trainer_for(task, problems, tmp_path, 1, trainer=mapping)
 
 
-def test_data_parallel_is_refused(task, problems, tmp_path):
+def test_data_parallel_is_refused(trainer_for, task, problems, tmp_path):
     trainer = trainer_for(task, problems, tmp_path, 1)
     trainer.args._n_gpu = 2
     with pytest.raises(UserError, match="accelerate launch"):
-        TRMTrainer(trainer.model, trainer.args, task=task, problems=problems, meter=trainer.meter)
+        TRMTrainer(trainer.model, trainer.args, examples=trainer.examples, options=trainer.options, meter=trainer.meter)
 
 
-def test_too_few_problems_are_refused(task, problems, tmp_path):
+def test_too_few_problems_are_refused(trainer_for, task, problems, tmp_path):
     with pytest.raises(UserError, match="at most 10"):
         trainer_for(task, problems[:10], tmp_path, 1)
 
@@ -189,16 +154,34 @@ def test_too_few_problems_are_refused(task, problems, tmp_path):
 def test_the_mixer_follows_the_size(task):
     assert build(task, TRMOptions()).mixer == "mlp"
     assert build(type(task)(length=200), TRMOptions()).mixer == "attention"
-    assert build(task, TRMOptions(), "direct").evaluations == 1
+    assert build(task, DirectOptions()).evaluations == 1
 
 
 @pytest.mark.parametrize(
     ("wrong", "words"),
-    [({"batch_size": 0}, "at least 1"), ({"ema": 1.0}, "decay from 0"), ({"learning_rate": 0}, "positive")],
+    [
+        ({"batch_size": 0}, "at least 1"),
+        ({"ema": 1.0}, "decay from 0"),
+        ({"learning_rate": 0}, "positive"),
+        ({"puzzle_learning_rate": -1}, "positive"),
+        ({"votes": 0}, "at least 1"),
+        ({"augmentations": -1}, "at least 0"),
+        ({"evaluation_steps": 0}, "at least 1"),
+        ({"optimizer": "muonn"}, "Did you mean 'muon'"),
+        ({"recursion": "hrm"}, "unknown recursion"),
+        ({"n": 0}, "trm needs at least 1"),
+        ({"gradient_evaluations": 1}, "at least 2"),
+    ],
 )
 def test_wrong_options_are_explained(wrong, words):
     with pytest.raises(UserError, match=words):
         TRMOptions(**wrong)
+
+
+def test_direct_prediction_has_no_other_recursion():
+    assert DirectOptions().recursion == "direct"
+    with pytest.raises(UserError, match="direct prediction has no recursion 'single_z'"):
+        DirectOptions(recursion="single_z")
 
 
 def test_options_are_light():

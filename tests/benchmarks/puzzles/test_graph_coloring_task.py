@@ -13,7 +13,7 @@ from benchmarks.problem import Answer, Problem
 from benchmarks.puzzles import graph_coloring_rules as rules
 from benchmarks.puzzles.graph_coloring import GraphColoring
 from benchmarks.puzzles.graph_coloring_search import solving_steps
-from benchmarks.splits import augment, split_of
+from benchmarks.splits import split_of
 from benchmarks.symmetries import IGNORE
 from benchmarks.task import load_task
 
@@ -157,7 +157,7 @@ def test_options_shape_the_problems() -> None:
 @pytest.mark.parametrize("task", TASKS, ids=lambda t: t.name)
 def test_symmetries_keep_answers_right_and_splits_apart(task: GraphColoring) -> None:
     train, test = task.generate("train", 60, seed=0), task.generate("test", 60, seed=0)
-    moved = [p for seed in range(5) for p in augment(task, train, torch.Generator().manual_seed(seed))]
+    moved = [p for seed in range(5) for p in task.augment(train, torch.Generator().manual_seed(seed))]
     again = [task.parse_question(p.question) for p in moved]
     assert [p.orbit for p in again] == [p.orbit for p in moved]
     assert not {p.orbit for p in moved} & {p.orbit for p in test}

@@ -13,7 +13,7 @@ from benchmarks.problem import Answer, Problem
 from benchmarks.puzzles.job_shop import NUMBERS, JobShop
 from benchmarks.puzzles.job_shop_rules import Shop, canonical_form
 from benchmarks.puzzles.job_shop_search import has_one_schedule, shortest
-from benchmarks.splits import augment, prove_disjoint, split_of
+from benchmarks.splits import prove_disjoint, split_of
 
 TASKS = [
     JobShop(),
@@ -205,7 +205,7 @@ def test_orbit_and_answers_survive_every_symmetry(problems: list[Problem]) -> No
         (JobShop(answers="many"), JobShop(answers="many").generate("train", 200, seed=0)),
         (JobShop(answers="many", measure="exact"), JobShop(answers="many").generate("train", 200, seed=0)),
     ):
-        moved = augment(task, given, torch.Generator().manual_seed(0))
+        moved = task.augment(given, torch.Generator().manual_seed(0))
         assert sum(a.question != b.question for a, b in zip(given, moved, strict=True)) > 50
         again = [task.parse_question(task.question_text(p)) for p in moved]
         assert [p.orbit for p in again] == [p.orbit for p in given]
@@ -241,7 +241,13 @@ def test_orbits_are_the_classes_under_jobs_machines_and_reversed_time() -> None:
 
 
 @pytest.mark.parametrize(
-    ("task", "jobs"), [(JobShop(), 3), (JobShop(answers="many"), 3), (JobShop(answers="many", measure="exact"), 1)]
+    ("task", "jobs"),
+    [
+        (JobShop(), 3),
+        (JobShop(measure="exact"), 3),
+        (JobShop(answers="many"), 3),
+        (JobShop(answers="many", measure="exact"), 1),
+    ],
 )
 def test_all_symmetries_are_drawn_and_undone(task: JobShop, jobs: int) -> None:
     drawn = task.sample_symmetries(2400, torch.Generator().manual_seed(0))

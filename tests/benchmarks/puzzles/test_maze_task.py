@@ -10,7 +10,7 @@ import torch
 from benchmarks.errors import UserError
 from benchmarks.problem import Answer, Problem
 from benchmarks.puzzles.maze import Maze
-from benchmarks.splits import augment, prove_disjoint, split_of
+from benchmarks.splits import prove_disjoint, split_of
 
 QUESTION = "S  #  ## #  G#  "  # 4x4: the first column leads from S to G
 ROWS = "S..#..##.#..G#.."
@@ -57,7 +57,7 @@ def test_generated_mazes_differ_and_begin_alike_for_every_count(problems: list[P
 def test_orbit_survives_every_symmetry_and_keeps_the_splits_apart(problems: list[Problem]) -> None:
     task = Maze(8, measure="valid")
     test = task.generate("test", 100, seed=0)
-    moved = [p for seed in range(5) for p in augment(task, problems, torch.Generator().manual_seed(seed))]
+    moved = [p for seed in range(5) for p in task.augment(problems, torch.Generator().manual_seed(seed))]
     assert [task.parse_question(p.question).orbit for p in moved] == [p.orbit for p in moved]
     assert not {p.orbit for p in moved} & {p.orbit for p in test}
     assert all(task.verify(p, Answer(p.answer)).valid for p in moved)
@@ -83,7 +83,7 @@ def test_dihedral_decides_what_is_drawn(
     task = Maze(8, measure=measure, dihedral=dihedral)  # type: ignore[arg-type]
     symmetries = task.sample_symmetries(200, torch.Generator().manual_seed(0))
     assert len({tuple(row) for row in symmetries.position.tolist()}) == drawn
-    moved = augment(task, problems, torch.Generator().manual_seed(0))
+    moved = task.augment(problems, torch.Generator().manual_seed(0))
     assert all(task.verify(p, Answer(p.answer)).exact for p in moved), (
         "a moved label is the label of what is trained on"
     )

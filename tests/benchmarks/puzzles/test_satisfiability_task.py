@@ -11,7 +11,7 @@ from benchmarks.errors import UserError
 from benchmarks.problem import Answer, Problem
 from benchmarks.puzzles import satisfiability_formulas as formulas
 from benchmarks.puzzles.satisfiability import Satisfiability
-from benchmarks.splits import augment, prove_disjoint, split_of
+from benchmarks.splits import prove_disjoint, split_of
 from benchmarks.symmetries import IGNORE
 from benchmarks.task import Split
 
@@ -189,7 +189,7 @@ def test_symmetries_keep_answers_right_and_the_orbit(answers: str, request: pyte
     task = Satisfiability(6, answers=answers)  # type: ignore[arg-type]
     problems = request.getfixturevalue(answers)
     for seed in range(5):
-        moved = augment(task, problems, torch.Generator().manual_seed(seed))
+        moved = task.augment(problems, torch.Generator().manual_seed(seed))
         for before, after in zip(problems, moved, strict=True):
             assert formulas.orbit(after.question) == before.orbit
             assert holds(after.question, after.answer)
@@ -200,10 +200,10 @@ def test_symmetries_keep_answers_right_and_the_orbit(answers: str, request: pyte
 
 def test_exact_with_many_answers_keeps_the_first_answer(many: list[Problem]) -> None:
     task = Satisfiability(6, answers="many", measure="exact")
-    moved = augment(task, many, torch.Generator().manual_seed(0))
+    moved = task.augment(many, torch.Generator().manual_seed(0))
     assert all(task.parse_question(p.question).answer == p.answer for p in moved)
     assert any(p.question != q.question for p, q in zip(many, moved, strict=True))
-    free = augment(Satisfiability(6, answers="many"), many, torch.Generator().manual_seed(0))
+    free = Satisfiability(6, answers="many").augment(many, torch.Generator().manual_seed(0))
     assert any(task.parse_question(p.question).answer != p.answer for p in free), "otherwise nothing need be fixed"
 
 

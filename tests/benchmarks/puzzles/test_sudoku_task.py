@@ -14,7 +14,7 @@ from benchmarks.problem import Answer, Problem
 from benchmarks.puzzles.sudoku import Sudoku
 from benchmarks.puzzles.sudoku_rules import orbits
 from benchmarks.puzzles.sudoku_search import guesses_needed
-from benchmarks.splits import augment, build_splits, prove_disjoint, split_of
+from benchmarks.splits import build_splits, prove_disjoint, split_of
 from benchmarks.task import load_task
 
 BOXES = {4: (2, 2), 6: (2, 3), 9: (3, 3)}
@@ -110,7 +110,7 @@ def test_orbit_survives_every_symmetry_and_keeps_the_splits_apart(
 ) -> None:
     task = Sudoku(size)
     test = task.generate("test", COUNTS[size] // 4, seed=0)
-    moved = [p for seed in range(5) for p in augment(task, problems[size], torch.Generator().manual_seed(seed))]
+    moved = [p for seed in range(5) for p in task.augment(problems[size], torch.Generator().manual_seed(seed))]
     again = orbits(size, [p.question for p in moved], [p.answer for p in moved])
     assert again == [p.orbit for p in moved]
     assert sum(p.question != q.question for p, q in zip(moved, problems[size] * 5, strict=True)) > 0.95 * len(moved)
@@ -138,7 +138,7 @@ def test_symmetries_keep_answers_right_and_encoding_has_an_inverse(
     assert [task.restore(*row) for row in zip(ids, labels, strict=True)] == [
         (p.question, p.answer) for p in problems[size]
     ]
-    for moved in augment(task, problems[size], torch.Generator().manual_seed(7)):
+    for moved in task.augment(problems[size], torch.Generator().manual_seed(7)):
         verdict = task.verify(moved, Answer(moved.answer))
         assert verdict.correct
         assert verdict.valid

@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from benchmarks.puzzles.graph_coloring import GraphColoring
-from benchmarks.splits import augment
 from cot_distill.traces import trace_steps
 from cot_distill.traces.graph_coloring import check, trace
 
@@ -24,7 +23,7 @@ from cot_distill.traces.graph_coloring import check, trace
 )
 def test_traces_pass_their_check_also_under_symmetries(task: GraphColoring) -> None:
     problems = task.generate("train", 80, seed=0)
-    for problem in (*problems, *augment(task, problems, torch.Generator().manual_seed(0))):
+    for problem in (*problems, *task.augment(problems, torch.Generator().manual_seed(0))):
         text = trace(task, problem)
         assert set(text) <= set(task.alphabet)
         check(task, problem, text)
@@ -43,6 +42,8 @@ def test_a_search_by_hand() -> None:
     task = GraphColoring(5, 3, answers="many")
     problem = task.parse_question("ab bc bd cd ce de a1 e3")
     assert trace(task, problem) == "?b2c1!b2b3?c1d2"
+    with pytest.raises(ValueError, match="not the newest standing guess"):
+        check(task, problem, "?b2c1!b3b3?c1d2")
     moved = replace(problem, answer="13213")
     assert trace(task, moved) == "?b2c1!b2b3?c2d1", "refuted as before, then a guess towards the other answer"
     check(task, moved, trace(task, moved))

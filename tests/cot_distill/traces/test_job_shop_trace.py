@@ -8,7 +8,6 @@ import torch
 
 from benchmarks.problem import Problem
 from benchmarks.puzzles.job_shop import JobShop
-from benchmarks.splits import augment
 from cot_distill.traces import trace_steps
 from cot_distill.traces.job_shop import check, trace
 
@@ -41,7 +40,7 @@ def searched() -> tuple[JobShop, Problem, str]:
 )
 def test_traces_pass_their_check_also_under_symmetries(task: JobShop, count: int) -> None:
     problems = task.generate("train", count, seed=0)
-    for problem in (*problems, *augment(task, problems, torch.Generator().manual_seed(0))):
+    for problem in (*problems, *task.augment(problems, torch.Generator().manual_seed(0))):
         text = trace(task, problem)
         assert set(text) <= set(task.alphabet)
         check(task, problem, text)

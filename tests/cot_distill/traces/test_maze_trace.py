@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from benchmarks.puzzles.maze import Maze
-from benchmarks.splits import augment
 from cot_distill.traces.maze import check, trace
 
 
@@ -14,7 +13,7 @@ from cot_distill.traces.maze import check, trace
 def test_traces_pass_their_check_also_under_symmetries(size: int, count: int) -> None:
     task = Maze(size)
     problems = task.generate("train", count, seed=0)
-    for problem in (*problems, *augment(task, problems, torch.Generator().manual_seed(0))):
+    for problem in (*problems, *task.augment(problems, torch.Generator().manual_seed(0))):
         text = trace(task, problem)
         assert set(text) <= set(task.alphabet)
         check(task, problem, text)

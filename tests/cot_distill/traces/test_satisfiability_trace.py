@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from benchmarks.puzzles.satisfiability import Satisfiability
-from benchmarks.splits import augment
 from cot_distill.traces import trace_steps
 from cot_distill.traces.satisfiability import check, trace
 
@@ -28,7 +27,7 @@ TRACE = "?B?a>Abcc!AbC=BA>abCC!abc=b?a>ABcc"
 )
 def test_traces_lead_to_the_label_also_under_symmetries(task: Satisfiability, count: int) -> None:
     problems = task.generate("train", count, seed=0)
-    for problem in (*problems, *augment(task, problems, torch.Generator().manual_seed(0))):
+    for problem in (*problems, *task.augment(problems, torch.Generator().manual_seed(0))):
         text = trace(task, problem)
         assert set(text) <= set(task.alphabet)
         assert "".join(trace_steps(task, text)) == text

@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from benchmarks.puzzles.sudoku import Sudoku
-from benchmarks.splits import augment
 from cot_distill.traces import trace_steps
 from cot_distill.traces.sudoku import check, trace
 
@@ -18,7 +17,7 @@ HARD = "9...5......3..8..1.2.4.......8..47...4..9....5..2.......6..7.8..3....1.7
 def test_traces_pass_their_check(size: int, count: int) -> None:
     task = Sudoku(size)
     problems = task.generate("train", count, seed=0)
-    for problem in (*problems, *augment(task, problems, torch.Generator().manual_seed(0))):
+    for problem in (*problems, *task.augment(problems, torch.Generator().manual_seed(0))):
         text = trace(task, problem)
         assert set(text) <= set(task.alphabet)
         check(task, problem, text)
