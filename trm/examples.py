@@ -77,8 +77,18 @@ class Examples(torch.utils.data.Dataset):
     """
 
     def __init__(self, task: Task, problems: Sequence[Problem], options: TRMOptions) -> None:
+        """
+        Raises:
+            UserError: if the task has puzzles with rules of their own and the model no prefix.
+        """
         self.task, self.problems, self.augment = task, list(problems), options.augment
-        with_puzzles = bool(options.prefix) and task.puzzle_of(self.problems[0]) is not None
+        with_puzzles = task.puzzle_of(self.problems[0]) is not None
+        if with_puzzles and not options.prefix:
+            raise UserError(
+                f"each puzzle of {task.name} has a rule of its own, and the model has no place for its vector.",
+                where="prefix",
+                cure="Set prefix to 1 or more (published: 16).",
+            )
         fixed = options.augmentations or (PUBLISHED_VARIANTS if with_puzzles else 0)
         self.most = fixed if options.augment else 1
         self.table = PuzzleTable.build(task, self.problems, self.most) if with_puzzles else PuzzleTable({})

@@ -141,13 +141,16 @@ class TRMForPuzzles(PreTrainedModel):
         f_z, f_y = (partial(self.networks[i], angles=angles) for i in (0, -1))
         y, z = deep_recursion(build_round(config.recursion, f_z, f_y, config.n, config.tracked), x, y, z, config.T)
         halting, going_on = (None, None) if self.halting_head is None else self.halting_head(y[:, 0]).float().unbind(-1)
-        balances = [module.imbalance for module in self.modules() if isinstance(module, Mixture)]
+        mixtures = [module for module in self.modules() if isinstance(module, Mixture)]
+        imbalance = torch.stack([mixture.imbalance for mixture in mixtures]).mean() if mixtures else None
+        for mixture in mixtures:
+            mixture.imbalance = mixture.imbalance.detach()  # a model at rest holds no graph
         return TRMOutput(
             logits=self.read_out(y),
             halting_logit=halting,
             continue_logit=going_on if config.act == "halt_continue" else None,
             carry=(y.detach(), z.detach()),
-            imbalance=torch.stack(balances).mean() if balances else None,
+            imbalance=imbalance,
         )
 
 

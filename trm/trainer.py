@@ -143,9 +143,9 @@ class TRMTrainer(BudgetedTrainerMixin, Trainer):  # type: ignore[misc]  # the mi
     def check_weights(self) -> None:
         """
         Raises:
-            UserError: if a weight is not a finite number.
+            UserError: if a weight or a number of a puzzle's vector is not finite.
         """
-        if not all(torch.isfinite(p).all() for p in self.model.parameters()):
+        if not all(torch.isfinite(weight).all() for weight in self.model.state_dict().values()):
             raise diverged("a weight", self.state.global_step, self.options)
 
     def _save_optimizer_and_scheduler(self, output_dir: str) -> None:

@@ -149,13 +149,14 @@ def test_variants_and_vectors_belong_together(rules):
         assert torch.equal(label, expected[1])
 
 
-def test_without_augmentation_there_is_one_variant_and_without_prefix_no_vector(rules, task):
+def test_without_augmentation_there_is_one_variant_and_without_prefix_no_place_for_a_vector(rules, task):
     problems = rules.generate("train", 3, 0)
     examples, taken = drawn(rules, problems, 5, prefix=1, augment=False)
     assert examples.table.vectors == 4
     assert {t[2].item() for t in taken} == {1}
     assert all(torch.equal(t[0], rules.encode(problems[:1])[0]) for t in taken)
-    assert drawn(rules, problems, 1)[0].table.ranges == {}
+    with pytest.raises(UserError, match="no place for its vector"):
+        drawn(rules, problems, 1)
     assert drawn(task, task.generate("train", 3, 0), 1, prefix=1)[0].table.ranges == {}
     _, free = drawn(task, [task.parse_question("aabcab")])
     assert len({numbers(*t[:2]) for t in free}) == 6, "a new symmetry each time: all renamings of three letters"
