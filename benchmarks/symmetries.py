@@ -40,3 +40,10 @@ class Symmetries:
             torch.arange(positions).expand(batch, -1),
             torch.arange(vocabulary).expand(batch, -1),
         )
+
+
+def permutations(batch: int, length: int, generator: torch.Generator) -> Int[Tensor, "b n"]:
+    """Uniformly random permutations of ``0 ... length - 1``, one per row."""
+    # Double precision: equal draws, which would favour one order, do not occur.
+    draws = torch.rand(batch, length, generator=generator, device=generator.device, dtype=torch.float64)
+    return draws.argsort(dim=1)

@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Int
 from torch import Tensor
@@ -47,7 +48,7 @@ class TRMSolver:
     Args:
         steps: supervision steps; the model's own number by default. Direct prediction always takes one.
         halting: stop each problem when the halting head says so.
-        votes: variants of each problem to answer; fewer where a problem has not so many.
+        votes: variants of each problem to answer; fewer where a problem has not so many different ones.
         batch_size: grids answered at once.
     """
 
@@ -119,6 +120,12 @@ class TRMSolver:
         seconds = (time.perf_counter() - started) / len(problems)
         return [self._solution(trajectory, seconds) for trajectory in trajectories]
 
+    def _different(self, problem: Problem, count: int) -> list[int]:
+        """The variants that look different to the model: the same grid would get the same answer again."""
+        input_ids, puzzle_ids = self._encode([problem] * count, range(count))
+        seen = torch.cat((puzzle_ids[:, None], input_ids), dim=1).cpu().numpy()
+        return sorted(np.unique(seen, axis=0, return_index=True)[1].tolist())
+
     def _solution(self, trajectory: list[Step], seconds: float) -> Solution:
         price = pricing.supervision_step(self.model.config)
         step_flops = tuple(price * number for number in range(1, len(trajectory) + 1))
@@ -138,9 +145,10 @@ class TRMSolver:
             count = min(self.votes, self.table.ranges[name][1])
         else:
             count = self.task.variants(problem, self.votes)
+        different = self._different(problem, count)
         single = [
             solution
-            for variants in batched(range(count), self.batch_size)
+            for variants in batched(different, self.batch_size)
             for solution in self._solve_batch([problem] * len(variants), variants)
         ]
         last = [solution.trajectory[-1] for solution in single]
@@ -148,7 +156,7 @@ class TRMSolver:
         ranked = rank_votes(answers, [step.halting_probability or 0.0 for step in last])
         answer = self.task.combine([vote.answer for vote in ranked])
         trajectory = [
-            Step(f"{vote.count} of {count} votes", vote.answer.text, vote.answer, vote.confidence)
+            Step(f"{vote.count} of {len(different)} votes", vote.answer.text, vote.answer, vote.confidence)
             for vote in reversed(ranked[:MOST_SHOWN])
         ]
         return Solution(

@@ -24,7 +24,7 @@ from benchmarks.puzzles.graph_coloring_rules import DIGITS, LETTERS, Puzzle
 from benchmarks.puzzles.graph_coloring_search import another_color, solving_steps
 from benchmarks.puzzles.grids import problem_id, to_board, to_tokens
 from benchmarks.splits import split_of
-from benchmarks.symmetries import IGNORE, Symmetries
+from benchmarks.symmetries import IGNORE, Symmetries, permutations
 from benchmarks.task import Measure, Split, Task
 
 PATIENCE = 20_000  # graphs in a row that bring no new problem before generation gives up
@@ -325,13 +325,13 @@ class GraphColoring(Task):
         """Uniform over the names of nodes and of colours; only the identity where one of many answers is measured."""
         if self.answers == "many" and self.measure == "exact":
             return Symmetries.identity(batch, self.positions, self.vocabulary_size)
-        nodes = _permutations(batch, self.nodes, generator)
+        nodes = permutations(batch, self.nodes, generator)
         row, column = torch.tril_indices(self.nodes, self.nodes, device=generator.device)
         first, second = nodes[:, row], nodes[:, column]
         lower, upper = torch.maximum(first, second), torch.minimum(first, second)
         cells = lower * (lower + 1) // 2 + upper
         fixed = self.vocabulary_size - self.colors
-        colors = _permutations(batch, self.colors, generator) + fixed
+        colors = permutations(batch, self.colors, generator) + fixed
         kept = torch.arange(fixed, device=generator.device).expand(batch, fixed)
         return Symmetries(cells, torch.cat([kept, colors], dim=1))
 
@@ -361,10 +361,3 @@ class GraphColoring(Task):
             around = [LETTERS[other] for other in range(self.nodes) if puzzle.neighbours[node] >> other & 1]
             lines.append(f"{LETTERS[node]} {color} {' '.join(around)}".rstrip())
         return "\n".join(lines)
-
-
-def _permutations(batch: int, length: int, generator: torch.Generator) -> Int[Tensor, "b n"]:
-    """Uniformly random permutations of ``0 ... length - 1``, one per row."""
-    # Double precision: equal draws, which would favour one order, do not occur.
-    draws = torch.rand(batch, length, generator=generator, device=generator.device, dtype=torch.float64)
-    return draws.argsort(dim=1)

@@ -22,7 +22,7 @@ from benchmarks.puzzles.grids import problem_id, to_board, to_tokens
 from benchmarks.puzzles.job_shop_rules import MACHINES, Shop
 from benchmarks.puzzles.job_shop_search import filled, has_one_schedule, search, shortest
 from benchmarks.splits import split_of
-from benchmarks.symmetries import IGNORE, Symmetries
+from benchmarks.symmetries import IGNORE, Symmetries, permutations
 from benchmarks.task import Measure, Split, Task
 
 PATIENCE = 5_000  # shops in a row that bring no new problem before generation gives up
@@ -276,12 +276,12 @@ class JobShop(Task):
         if self.answers == "many" and self.measure == "exact":
             jobs = torch.arange(self.jobs, device=device).expand(batch, -1)
         else:
-            jobs = _permutations(batch, self.jobs, generator)
+            jobs = permutations(batch, self.jobs, generator)
         cells = (jobs[:, :, None] * self.machines + torch.arange(self.machines, device=device)).flatten(1)
         deadline = torch.full((batch, 1), 2 * count, device=device)
         tokens = torch.arange(self.vocabulary_size, device=device).repeat(batch, 1)
         first = 1 + self.vocabulary.index(MACHINES[0])
-        tokens[:, first : first + self.machines] = first + _permutations(batch, self.machines, generator)
+        tokens[:, first : first + self.machines] = first + permutations(batch, self.machines, generator)
         return Symmetries(torch.cat([cells, cells + count, deadline, cells + 2 * count + 1], dim=1), tokens)
 
     # --- text form ------------------------------------------------------------------------------
@@ -351,10 +351,3 @@ def _numbers(values: Sequence[int]) -> str:
 def _number(char: str) -> str:
     """A number for people: decimal; ``?`` for what is none."""
     return str(NUMBERS.index(char)) if char in NUMBERS else "?"
-
-
-def _permutations(batch: int, length: int, generator: torch.Generator) -> Int[Tensor, "b n"]:
-    """Uniformly random permutations of ``0 ... length - 1``, one per row."""
-    # Double precision: equal draws, which would favour one order, do not occur.
-    draws = torch.rand(batch, length, generator=generator, device=generator.device, dtype=torch.float64)
-    return draws.argsort(dim=1)

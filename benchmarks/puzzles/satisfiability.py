@@ -24,7 +24,7 @@ from benchmarks.puzzles.grids import problem_id, to_board, to_tokens
 from benchmarks.puzzles.satisfiability_formulas import VARIABLES
 from benchmarks.puzzles.satisfiability_input import read_formula
 from benchmarks.splits import split_of
-from benchmarks.symmetries import IGNORE, Symmetries
+from benchmarks.symmetries import IGNORE, Symmetries, permutations
 from benchmarks.task import Measure, Split, Task
 
 PATIENCE = 10_000  # formulas in a row that bring no new problem before generation gives up
@@ -236,12 +236,12 @@ class Satisfiability(Task):
         """Uniform over the orders of clauses and of the literals in each; then over the names of variables and their
         polarities, except where many answers are measured by ``exact`` (see the class)."""
         n, m, device = self.variables, self.clause_count, generator.device
-        clauses = _permutations(batch, m, generator)[:, :, None] * 3
-        literals = _permutations(batch * m, 3, generator).view(batch, m, 3)
+        clauses = permutations(batch, m, generator)[:, :, None] * 3
+        literals = permutations(batch * m, 3, generator).view(batch, m, 3)
         names = torch.arange(n, device=device).expand(batch, n)
         flips = torch.zeros(batch, n, dtype=torch.bool, device=device)
         if self.answers == "unique" or self.measure == "valid":
-            names = _permutations(batch, n, generator)  # variable v gets the name names[v]
+            names = permutations(batch, n, generator)  # variable v gets the name names[v]
             flips = torch.rand(batch, n, generator=generator, device=device) < 0.5
         position = torch.cat([(clauses + literals).flatten(1), 3 * m + names.argsort(1)], dim=1)
         fixed = torch.arange(2, device=device).expand(batch, 2)
@@ -275,10 +275,3 @@ class Satisfiability(Task):
 
 def _is_number(value: object, least: int, most: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
-
-
-def _permutations(batch: int, length: int, generator: torch.Generator) -> Int[Tensor, "b n"]:
-    """Uniformly random permutations of ``0 ... length - 1``, one per row."""
-    # Double precision: equal draws, which would favour one order, do not occur.
-    draws = torch.rand(batch, length, generator=generator, device=generator.device, dtype=torch.float64)
-    return draws.argsort(dim=1)

@@ -25,7 +25,7 @@ from benchmarks.puzzles.sudoku_generator import BATCH, random_puzzles
 from benchmarks.puzzles.sudoku_search import guesses_needed
 from benchmarks.puzzles.sudoku_solver import candidates, count_solutions
 from benchmarks.splits import split_of
-from benchmarks.symmetries import Symmetries
+from benchmarks.symmetries import Symmetries, permutations
 from benchmarks.task import Measure, Split, Task
 
 PATIENCE = 5_000  # candidates in a row that bring no new puzzle before generation gives up
@@ -285,7 +285,7 @@ class Sudoku(Task):
         if height == width:
             flip = torch.rand(batch, generator=generator, device=generator.device) < 0.5
             cells = torch.where(flip[:, None, None], cells.transpose(1, 2), cells)
-        digits = _permutations(batch, size, generator) + 2
+        digits = permutations(batch, size, generator) + 2
         fixed = torch.arange(2, device=digits.device).expand(batch, 2)
         return Symmetries(cells.reshape(batch, -1), torch.cat([fixed, digits], dim=1))
 
@@ -320,15 +320,8 @@ class Sudoku(Task):
         return "\n".join(lines)
 
 
-def _permutations(batch: int, length: int, generator: torch.Generator) -> Int[Tensor, "b n"]:
-    """Uniformly random permutations of ``0 ... length - 1``, one per row."""
-    # Double precision: equal draws, which would favour one order, do not occur.
-    draws = torch.rand(batch, length, generator=generator, device=generator.device, dtype=torch.float64)
-    return draws.argsort(dim=1)
-
-
 def _shuffled_lines(batch: int, bands: int, lines: int, generator: torch.Generator) -> Int[Tensor, "b n"]:
     """Orders of the rows (or columns) that keep each band together."""
-    order = _permutations(batch, bands, generator)[:, :, None] * lines
-    within = _permutations(batch * bands, lines, generator).view(batch, bands, lines)
+    order = permutations(batch, bands, generator)[:, :, None] * lines
+    within = permutations(batch * bands, lines, generator).view(batch, bands, lines)
     return (order + within).reshape(batch, -1)
