@@ -166,7 +166,7 @@ def comparison_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def run_factory():
     return make_run
 

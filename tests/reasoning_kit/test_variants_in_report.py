@@ -24,14 +24,12 @@ def config(name: str, base: str = "trm") -> dict:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    from conftest import make_run
-
+def folder(tmp_path_factory, run_factory):
     root = tmp_path_factory.mktemp("ablation")
     for seed in range(3):
-        make_run(root, TASK, "trm", seed, accuracy=0.7, budget=BUDGET)
+        run_factory(root, TASK, "trm", seed, accuracy=0.7, budget=BUDGET)
         for name, accuracy in ACCURACY.items():
-            make_run(root, TASK, name, seed, accuracy=accuracy, budget=BUDGET, config=config(name))
+            run_factory(root, TASK, name, seed, accuracy=accuracy, budget=BUDGET, config=config(name))
     return root
 
 

@@ -159,9 +159,16 @@ def test_a_folder_gets_its_whole_path_and_a_set_keeps_its_name(tmp_path: Path, m
     assert whole_name("hub:other/set:train") == "hub:other/set:train"
 
 
-def test_bars_are_as_before(folder_of, capfd) -> None:
-    assert len(list(hub_rows(folder_of([{"question": "q", "answer": "a"}])))) == 1
-    assert not datasets.utils.are_progress_bars_disabled()
+@pytest.mark.parametrize("disabled", [False, True])
+def test_bars_are_as_before(folder_of, capfd, disabled) -> None:
+    switch = {True: datasets.utils.disable_progress_bars, False: datasets.utils.enable_progress_bars}
+    before = datasets.utils.are_progress_bars_disabled()
+    switch[disabled]()
+    try:
+        assert len(list(hub_rows(folder_of([{"question": "q", "answer": "a"}])))) == 1
+        assert datasets.utils.are_progress_bars_disabled() == disabled
+    finally:
+        switch[before]()
     assert "split" not in capfd.readouterr().err
 
 
@@ -247,6 +254,7 @@ def test_files_that_the_library_cannot_read_are_named(tmp_path: Path) -> None:
 
 
 def test_without_a_network_one_quick_message(monkeypatch) -> None:
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", False)
     with socket.socket() as taken:  # bound but not listening: every connection is refused
         taken.bind(("127.0.0.1", 0))
         monkeypatch.setattr(datasets.config, "HF_ENDPOINT", f"http://127.0.0.1:{taken.getsockname()[1]}")
