@@ -254,7 +254,8 @@ def test_files_that_the_library_cannot_read_are_named(tmp_path: Path) -> None:
 
 
 def test_without_a_network_one_quick_message(monkeypatch) -> None:
-    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", False)
+    for library in ("datasets.config", "huggingface_hub.constants"):  # CI sets it in the environment
+        monkeypatch.setattr(f"{library}.HF_HUB_OFFLINE", False)
     with socket.socket() as taken:  # bound but not listening: every connection is refused
         taken.bind(("127.0.0.1", 0))
         monkeypatch.setattr(datasets.config, "HF_ENDPOINT", f"http://127.0.0.1:{taken.getsockname()[1]}")
