@@ -145,7 +145,7 @@ def solve_puzzle(folder: Path, puzzle: str | None, file: Path | None, console: C
 
 
 def _show_latents(solver: Solver, task: Task, problem: Problem, console: Console) -> None:
-    """The paper's figure 6 for every supervision step: y is the answer so far, z is none."""
+    """The paper's figure 6 for every supervision step: y and z, both read as answers."""
     think = getattr(solver, "think", None)
     if think is None:
         raise UserError("a language model has no latents y and z.", where="--latents", cure="Leave it out.")

@@ -32,7 +32,8 @@ class Thought:
 
     Attributes:
         y: the answer so far.
-        z: what the same head makes of the latent z; no answer, unless the model has a single latent.
+        z: what the same head makes of the latent z: no sensible answer in the paper, the answer itself in well-trained
+            small models (docs/results/sudoku-6x6.md).
         halting_probability: ``None`` without halting head.
     """
 
