@@ -62,8 +62,6 @@ def convert_published(state_dict: Mapping[str, Any], config: Mapping[str, Any]) 
     model = TRMForPuzzles(convert_config(config))
     names = published_names(model.config)
     given = {_bare(name): value for name, value in state_dict.items()}
-    if "puzzle_emb.weights" in names and "puzzle_emb.weights" not in given:
-        raise _mismatch("puzzle_emb.weights is missing")
     for what, difference in (("missing", set(names) - set(given)), ("not known", set(given) - set(names))):
         if difference:
             raise _mismatch(f"{', '.join(sorted(difference)[:3])} ({len(difference)} in all) is {what}")

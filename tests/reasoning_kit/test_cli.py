@@ -5,7 +5,9 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
 from command_line import PROGRAM, environment
 
@@ -28,8 +30,29 @@ def test_help_answers_at_once(words):
 
 def test_help_names_every_command(program):
     shown = program("--help").stdout
-    for command in ("compare", "train", "eval", "solve", "tasks", "estimate", "report", "doctor"):
+    for command in ("compare", "train", "eval", "solve", "tasks", "methods", "estimate", "report", "doctor", "parity"):
         assert re.search(rf"^  {command} ", shown, re.MULTILINE)
+
+
+GOLDEN = Path(os.environ.get("REASONING_KIT_GOLDEN", Path(__file__).parents[3] / "shared" / "golden"))
+
+
+@pytest.mark.skipif(not GOLDEN.is_dir(), reason="no recorded runs: REASONING_KIT_GOLDEN names their folder")
+def test_parity_shows_agreement_and_fails_on_a_changed_number(program, tmp_path):
+    recording = GOLDEN / "published_trm_attention.npz"
+    same = program("parity", recording)
+    assert (same.returncode, same.stdout.count("yes")) == (0, 7)
+    with np.load(recording) as stored:
+        changed = dict(stored)
+    changed["train/2/logits"][0, 0, 0] += 0.01
+    np.savez(tmp_path / "changed.npz", **changed)
+    other = program("parity", tmp_path / "changed.npz")
+    assert (other.returncode, "no: train/2/logits" in other.stdout) == (1, True)
+
+
+def test_parity_refuses_what_is_no_recording(said, tmp_path):
+    (tmp_path / "notes.npz").write_text("no numbers")
+    assert "Name a recorded run" in said("parity", tmp_path / "notes.npz", code=2)
 
 
 def test_the_package_is_a_program_too(tmp_path):
@@ -133,6 +156,15 @@ class TestWithTrainedRuns:
         assert done.stderr == ""
         assert [f"supervision step {step}:" in done.stdout for step in range(1, 17)] == [True] * 16
         assert "halting probability" in done.stdout
+
+    def test_solve_shows_both_latents_of_every_step(self, smoke, said):
+        shown = said("solve", smoke.run("sudoku-4x4", "trm"), QUESTION, "--latents")
+        steps = re.findall(r"supervision step (\d+): halting probability 0\.\d\d", shown)
+        assert steps == [str(i) for i in range(1, 17)]
+        assert (shown.count("─ y ─"), shown.count("─ z ─")) == (16, 16)
+
+    def test_a_language_model_has_no_latents(self, smoke, said):
+        assert "no latents" in said("solve", smoke.run("multiplication-2x2", "cot"), "12*34", "--latents", code=2)
 
     def test_solve_reads_a_file(self, smoke, tmp_path, said):
         board = "\n".join(QUESTION[i : i + 4] for i in range(0, 16, 4))
