@@ -12,6 +12,7 @@ from typing import Any, Literal
 from torch.optim.lr_scheduler import LambdaLR
 from transformers import TrainerCallback
 
+from benchmarks.checkpoints import ResumableTrainerMixin
 from benchmarks.compute import Cost
 from benchmarks.errors import UserError
 
@@ -53,6 +54,12 @@ class Meter:
     def add(self, cost: Cost) -> None:
         self._spent = self._spent + cost
 
+    def restore(self, spent: Cost) -> None:
+        """Go on from what an earlier process had spent; what this one took until now does not count."""
+        self._spent = spent
+        if self._started is not None:
+            self._started = time.perf_counter()
+
     @property
     def spent(self) -> Cost:
         running = 0.0 if self._started is None else time.perf_counter() - self._started
@@ -73,7 +80,7 @@ class Meter:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """For evaluation during training, which is no part of the price."""
+        """For evaluation and checkpoints, which are no part of the price."""
         was_running = self._started is not None
         self._stop()
         try:
@@ -109,6 +116,10 @@ class BudgetCallback(TrainerCallback):
         self._at_milestone = at_milestone
         self._on_progress = on_progress
 
+    def on_train_begin(self, args, state, control, **_):
+        if state.global_step > 0:  # resumed
+            self._left = [share for share in self._left if share > self.meter.progress]
+
     def on_step_end(self, args, state, control, model=None, **_):
         self.meter.add(Cost(steps=1))
         progress = self.meter.progress
@@ -124,14 +135,13 @@ class BudgetCallback(TrainerCallback):
         return control
 
 
-class BudgetedTrainerMixin:
+class BudgetedTrainerMixin(ResumableTrainerMixin):
     """For ``class MyTrainer(BudgetedTrainerMixin, Trainer)``: prices every step and schedules by the budget.
 
     The subclass implements :meth:`price`. The learning rate is a function of the share of the budget spent, so
     that a schedule is complete in whatever unit the budget is given and no step count is needed in advance.
     """
 
-    meter: Meter
     schedule: str = "constant"
 
     def price(self, inputs: Any) -> Cost:
@@ -156,7 +166,7 @@ class BudgetedTrainerMixin:
 
     def train(self, *args: Any, **kwargs: Any) -> Any:
         with self.meter.running():
-            return super().train(*args, **kwargs)  # type: ignore[misc]  # the Trainer behind the mixin
+            return super().train(*args, **kwargs)
 
 
 SCHEDULES = ("constant", "cosine", "linear")

@@ -12,6 +12,8 @@ from benchmarks.task import Task
 
 T = TypeVar("T")
 
+BATCH_SIZE = 128  # problems that a solver works on at once, unless told otherwise
+
 
 @dataclass(frozen=True)
 class Step:
@@ -36,6 +38,8 @@ class Solution:
         text: what a language model wrote.
         trajectory: the thinking, in order; the last entry holds the final answer.
         step_flops: cumulative price after each entry of ``trajectory``, where answers exist along the way.
+        seen: every different answer on the way, of all trajectories, votes and steps; for the oracle, which lets the
+            verifier choose among them.
     """
 
     answer: Answer | None
@@ -46,12 +50,25 @@ class Solution:
     text: str = ""
     trajectory: tuple[Step, ...] = ()
     step_flops: tuple[float, ...] = ()
+    seen: tuple[Answer, ...] = ()
 
 
 class Solver(Protocol):
     """Anything that answers problems of a task."""
 
-    def solve(self, problems: Sequence[Problem]) -> list[Solution]: ...
+    def solve(
+        self,
+        problems: Sequence[Problem],
+        batch_size: int = BATCH_SIZE,
+        on_progress: Callable[[int], None] | None = None,
+    ) -> list[Solution]:
+        """One solution per problem, in order.
+
+        Args:
+            batch_size: rows that are worked on at once; which ones is the solver's business.
+            on_progress: called now and then with the number of problems done.
+        """
+        ...
 
 
 @dataclass(frozen=True)
@@ -75,8 +92,15 @@ class ScalingPoint:
 
 @dataclass(frozen=True)
 class Evaluation:
+    """
+    Attributes:
+        oracle: share of the problems for which any answer on the way was right: a verifier chose, not the model, so
+            this is no accuracy. ``None`` where solutions hold one answer only.
+    """
+
     predictions: list[Prediction]
     scaling: list[ScalingPoint] = field(default_factory=list)
+    oracle: float | None = None
 
     @property
     def accuracy(self) -> float:
@@ -87,44 +111,65 @@ def evaluate(
     solver: Solver,
     task: Task,
     problems: Sequence[Problem],
-    batch_size: int = 128,
+    batch_size: int = BATCH_SIZE,
     on_progress: Callable[[int], None] | None = None,
 ) -> Evaluation:
     """Solve and judge all problems.
 
     Args:
-        on_progress: called after each batch with the number of problems done.
+        on_progress: called now and then with the number of problems solved.
     """
-    predictions: list[Prediction] = []
-    for batch in batched(problems, batch_size):
-        started = time.perf_counter()
-        solutions = solver.solve(batch)
-        seconds = (time.perf_counter() - started) / len(batch)
-        for problem, solution in zip(batch, solutions, strict=True):
-            timed = solution if solution.seconds else replace(solution, seconds=seconds)
-            predictions.append(Prediction(problem, timed, task.verify(problem, solution.answer)))
-        if on_progress is not None:
-            on_progress(len(predictions))
-    return Evaluation(predictions, scaling_curve(task, predictions))
+    started = time.perf_counter()
+    solutions = solver.solve(problems, batch_size, on_progress)
+    seconds = (time.perf_counter() - started) / max(len(problems), 1)
+    predictions = []
+    for problem, solution in zip(problems, solutions, strict=True):
+        timed = solution if solution.seconds else replace(solution, seconds=seconds)
+        predictions.append(Prediction(problem, timed, task.verify(problem, solution.answer)))
+    judge = Judge(task)
+    return Evaluation(predictions, scaling_curve(judge, predictions), oracle(judge, predictions))
 
 
-def scaling_curve(task: Task, predictions: Sequence[Prediction]) -> list[ScalingPoint]:
+class Judge:
+    """The verifier's verdict, right or not, looked up where an answer to a problem comes again."""
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+        self.known: dict[tuple[str, str], bool] = {}
+
+    def __call__(self, problem: Problem, answer: Answer | None) -> bool:
+        if answer is None:
+            return False
+        key = (problem.id, answer.text)
+        if key not in self.known:
+            self.known[key] = self.task.verify(problem, answer).correct
+        return self.known[key]
+
+
+def oracle(judge: Judge, predictions: Sequence[Prediction]) -> float | None:
+    """The share of problems of which any answer seen is right; ``None`` where no solution kept what it saw."""
+    if not any(p.solution.seen for p in predictions):
+        return None
+    found = [p.verdict.correct or any(judge(p.problem, a) for a in p.solution.seen) for p in predictions]
+    return sum(found) / len(found)
+
+
+def scaling_curve(judge: Judge, predictions: Sequence[Prediction]) -> list[ScalingPoint]:
     """Accuracy after each step that has an answer; a problem that halted earlier keeps its last answer and price."""
+    count = max(len(predictions), 1)
     depth = max((len(p.solution.step_flops) for p in predictions), default=0)
     if depth == 0:
-        flops = sum(p.solution.flops for p in predictions) / max(len(predictions), 1)
-        right = sum(p.verdict.correct for p in predictions) / max(len(predictions), 1)
+        flops = sum(p.solution.flops for p in predictions) / count
+        right = sum(p.verdict.correct for p in predictions) / count
         return [ScalingPoint("whole answer", flops, right, len(predictions))]
     points = []
     for step in range(depth):
         right, flops = 0, 0.0
         for p in predictions:
             last = min(step, len(p.solution.step_flops) - 1)
-            right += task.verify(p.problem, p.solution.trajectory[last].answer).correct
+            right += judge(p.problem, p.solution.trajectory[last].answer)
             flops += p.solution.step_flops[last]
-        points.append(
-            ScalingPoint(f"{step + 1} steps", flops / len(predictions), right / len(predictions), len(predictions))
-        )
+        points.append(ScalingPoint(f"{step + 1} steps", flops / count, right / count, len(predictions)))
     return points
 
 

@@ -39,7 +39,7 @@ class RunRecord:
         energy_joules: of the GPU, where NVML answers.
         metrics: name -> ``{"value", "low", "high", "problems", "clusters", "interval"}``; always ``accuracy``,
             ``exact``, ``valid``; then plain means ``flops_per_answer, seconds_per_answer, steps_per_answer,
-            tokens_per_answer`` with only ``value``.
+            tokens_per_answer``, and ``oracle`` (:class:`benchmarks.evaluation.Evaluation`), with only ``value``.
         curve: accuracy during training: ``{"flops", "seconds", "examples", "accuracy", "problems"}``.
         scaling: accuracy against compute per answer: :class:`benchmarks.evaluation.ScalingPoint` as dicts.
         notes: where this method could not be matched with the others, in words for the reader.

@@ -35,10 +35,12 @@ class Symmetries:
         return Symmetries(self.position.argsort(1), self.token.argsort(1))
 
     @staticmethod
-    def identity(batch: int, positions: int, vocabulary: int) -> Symmetries:
+    def identity(
+        batch: int, positions: int, vocabulary: int, device: torch.device | str | None = None
+    ) -> Symmetries:
         return Symmetries(
-            torch.arange(positions).expand(batch, -1),
-            torch.arange(vocabulary).expand(batch, -1),
+            torch.arange(positions, device=device).expand(batch, -1),
+            torch.arange(vocabulary, device=device).expand(batch, -1),
         )
 
 
@@ -47,3 +49,9 @@ def permutations(batch: int, length: int, generator: torch.Generator) -> Int[Ten
     # Double precision: equal draws, which would favour one order, do not occur.
     draws = torch.rand(batch, length, generator=generator, device=generator.device, dtype=torch.float64)
     return draws.argsort(dim=1)
+
+
+def to_device(values: Tensor | list[int], device: torch.device | str) -> Tensor:
+    """A copy to a GPU goes from pinned memory, and the host does not wait for it."""
+    tensor = torch.as_tensor(values)
+    return tensor if torch.device(device).type == "cpu" else tensor.pin_memory().to(device, non_blocking=True)

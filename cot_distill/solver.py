@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from benchmarks.compute import CausalLMShape
-from benchmarks.evaluation import Solution, Step
+from benchmarks.evaluation import BATCH_SIZE, Solution, Step, batched
 from benchmarks.problem import Problem
 from benchmarks.task import Task
 from benchmarks.text_form import END_THINK, Style, read_completion
@@ -40,7 +42,23 @@ class CausalLMSolver:
         self.shape = CausalLMShape.of(model.config)
 
     @torch.no_grad()
-    def solve(self, problems: Sequence[Problem]) -> list[Solution]:
+    def solve(
+        self,
+        problems: Sequence[Problem],
+        batch_size: int = BATCH_SIZE,
+        on_progress: Callable[[int], None] | None = None,
+    ) -> list[Solution]:
+        solutions: list[Solution] = []
+        for batch in batched(problems, batch_size):
+            started = time.perf_counter()
+            solved = self._solve_batch(batch)
+            seconds = (time.perf_counter() - started) / len(batch)
+            solutions += [replace(solution, seconds=seconds) for solution in solved]
+            if on_progress is not None:
+                on_progress(len(solutions))
+        return solutions
+
+    def _solve_batch(self, problems: Sequence[Problem]) -> list[Solution]:
         prompts = [render_prompt(self.tokenizer, self.task, problem, self.style) for problem in problems]
         inputs = self.tokenizer(prompts, return_tensors="pt", padding=True, add_special_tokens=False)
         inputs = inputs.to(self.model.device)
@@ -71,7 +89,7 @@ class CausalLMSolver:
         return Solution(
             answer=answer,
             flops=self.shape.generation(1, prompt_length, length),
-            seconds=0.0,  # the evaluation divides a batch's time
+            seconds=0.0,  # the batch's time is divided when it is done
             steps=length,
             tokens=length,
             text=text,

@@ -21,6 +21,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from trl import SFTConfig, SFTTrainer
 
 from benchmarks.budget import Budget, BudgetCallback, BudgetedTrainerMixin, Meter
+from benchmarks.checkpoints import ONLY_IF_ARGUED, Checkpoints
 from benchmarks.compute import CausalLMShape, Cost
 from benchmarks.problem import Problem
 from benchmarks.symmetries import IGNORE
@@ -84,6 +85,7 @@ def train(
     milestones: Sequence[float] = (),
     at_milestone: Callable[[CausalLMSolver, Cost], None] | None = None,
     on_progress: Callable[[Cost], None] | None = None,
+    checkpoints: Checkpoints = ONLY_IF_ARGUED,
 ) -> TrainedLanguageModel:
     """Train one language model until the budget is spent.
 
@@ -91,6 +93,7 @@ def train(
         milestones: shares of the budget at which ``at_milestone`` gets, off the clock, a solver over the weights so
             far and what they cost.
         on_progress: gets what is spent, after every step.
+        checkpoints: when to save into ``output_dir``, and whether to go on from there.
 
     Raises:
         UserError: if the family has no teacher, the model cannot be loaded, or an option of TRL is unknown.
@@ -115,7 +118,7 @@ def train(
         callbacks=[callback],
         peft_config=lora(model_options),
     )
-    trainer.meter, trainer.schedule = meter, options.schedule
+    trainer.meter, trainer.schedule, trainer.checkpoints = meter, options.schedule, checkpoints
     quiet(trainer)
     trainer.train()
     losses = [{"step": e["step"], "loss": e["loss"]} for e in trainer.state.log_history if "loss" in e]

@@ -8,7 +8,7 @@ trained inside the run's own budget, so that the budget counts everything that l
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from trl import GRPOConfig, GRPOTrainer
 
 from benchmarks.budget import Budget, BudgetCallback, BudgetedTrainerMixin, Meter
+from benchmarks.checkpoints import ONLY_IF_ARGUED, Checkpoints, step_of
 from benchmarks.compute import CausalLMShape, Cost
 from benchmarks.errors import UserError
 from benchmarks.problem import Problem
@@ -79,6 +80,11 @@ class PricedGRPOTrainer(BudgetedTrainerMixin, GRPOTrainer):  # type: ignore[misc
         tokenizer: Any = self.processing_class
         return tokenizer(prompts, add_special_tokens=False)["input_ids"], None, {}
 
+    def load_own_state(self, folder: Path) -> None:
+        """Completions that were still to be learned from are written anew, where they were in the order of batches."""
+        super().load_own_state(folder)
+        self._step = step_of(folder) * self.args.gradient_accumulation_steps
+
     @property
     def shape(self) -> CausalLMShape:
         return CausalLMShape.of(self.model.config)
@@ -102,6 +108,7 @@ def train(
     at_milestone: Callable[[CausalLMSolver, Cost], None] | None = None,
     on_progress: Callable[[Cost], None] | None = None,
     at_start: Callable[[CausalLMSolver], None] | None = None,
+    checkpoints: Checkpoints = ONLY_IF_ARGUED,
 ) -> TrainedPolicy:
     """Train a policy until the budget, the start checkpoint's training included, is spent.
 
@@ -110,6 +117,8 @@ def train(
             weights so far and what they cost, the start checkpoint included.
         on_progress: gets what is spent, after every step.
         at_start: gets a solver over the start checkpoint.
+        checkpoints: when to save, and whether to go on from there. The start checkpoint's training saves its last step
+            too, so that a policy that goes on finds the same start, in ``output_dir/start``.
 
     Raises:
         UserError: if the start checkpoint cannot be loaded or an option of TRL is unknown.
@@ -126,6 +135,7 @@ def train(
         [m / share for m in milestones if m < share],
         at_milestone,
         on_progress,
+        checkpoints,
     )
     start_cost = start.meter.spent
     left = _left(budget, start_cost)
@@ -168,6 +178,7 @@ def train(
         peft_config=lora(model_options),
     )
     trainer.meter, trainer.schedule = meter, options.schedule
+    trainer.checkpoints = replace(checkpoints, on_resume=lambda spent: checkpoints.on_resume(start_cost + spent))
     quiet(trainer)
     trainer.train()
     history = [entry for entry in trainer.state.log_history if "reward" in entry]
@@ -194,6 +205,7 @@ def _start_checkpoint(
     milestones: Sequence[float],
     at_milestone: Callable[[CausalLMSolver, Cost], None] | None,
     on_progress: Callable[[Cost], None] | None,
+    checkpoints: Checkpoints,
 ) -> TrainedLanguageModel:
     if options.start == "distill":
         return distill(
@@ -208,6 +220,7 @@ def _start_checkpoint(
             milestones,
             at_milestone,
             on_progress,
+            checkpoints,
         )
     if options.start == "model":
         model, tokenizer = load_language_model(model_options, task, seed)

@@ -31,6 +31,9 @@ Overrides = Annotated[
 ]
 Out = Annotated[Path | None, typer.Option(help="Folder of the results; runs/<name> if not given.")]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Move runs of another configuration aside and start anew.")]
+Resume = Annotated[
+    bool, typer.Option("--resume/--no-resume", help="Unfinished runs go on from their checkpoints, or start anew.")
+]
 Model = Annotated[
     str | None, typer.Option("--model", help="Folder or hub name of a pretrained language model.", show_default=False)
 ]
@@ -42,20 +45,24 @@ CANNOT_WRITE = (
 
 
 @app.command()
-def compare(overrides: Overrides = None, out: Out = None, fresh: Fresh = False, model: Model = None) -> None:
+def compare(
+    overrides: Overrides = None, out: Out = None, fresh: Fresh = False, resume: Resume = True, model: Model = None
+) -> None:
     """Train every method on every task under one budget, and write the report."""
     from reasoning_kit.compare import compare as run_comparison
 
-    report = run_comparison(_with_model(overrides, model), out, fresh, _console())
+    report = run_comparison(_with_model(overrides, model), out, fresh, _console(), resume)
     _console().print(f"\nReport: [bold]{report.absolute()}[/bold]")
 
 
 @app.command()
-def train(overrides: Overrides = None, out: Out = None, fresh: Fresh = False, model: Model = None) -> None:
+def train(
+    overrides: Overrides = None, out: Out = None, fresh: Fresh = False, resume: Resume = True, model: Model = None
+) -> None:
     """Train one method on one task: train task=sudoku-4x4 method=trm."""
     from reasoning_kit.compare import train_one
 
-    folder = train_one(_with_model(overrides, model), out, fresh, _console())
+    folder = train_one(_with_model(overrides, model), out, fresh, _console(), resume)
     _console().print(f"\nTrained: [bold]{folder.absolute()}[/bold]   (reasoning-kit eval or solve takes this folder)")
 
 
@@ -83,6 +90,26 @@ def solve(
     from reasoning_kit.inspect_run import solve_puzzle
 
     solve_puzzle(run, puzzle, file, _console(), latents)
+
+
+@app.command()
+def scale(
+    run: Annotated[Path, typer.Argument(help="Folder of a finished run of TRM or a variant.")],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(help="Other test problems: test_size=1000 seed=7 test_file=PATH")
+    ] = None,
+    depth: Annotated[int, typer.Option(help="Most supervision steps.")] = 64,
+    trajectories: Annotated[int, typer.Option(help="Noisy ways of thinking about a problem.")] = 8,
+    votes: Annotated[int, typer.Option(help="Symmetric variants of a problem that vote.")] = 8,
+    noise: Annotated[float | None, typer.Option(help="Scale of the noise; the run's own if not given.")] = None,
+    precision: Annotated[str, typer.Option(help="float32, bfloat16 or auto.")] = "float32",
+    out: Annotated[Path | None, typer.Option(help="Folder of the results; RUN/scaling if not given.")] = None,
+) -> None:
+    """Draw accuracy against compute per puzzle: more steps, halting, noisy trajectories, votes."""
+    from reasoning_kit.scale import scale_run
+
+    page = scale_run(run, overrides or [], _console(), depth, trajectories, votes, noise, precision, out)
+    _console().print(f"\nPage: [bold]{page.absolute()}[/bold]")
 
 
 @app.command()

@@ -14,8 +14,11 @@ from reasoning_kit.launch import Job, launch
 from reasoning_kit.results import settle
 
 
-def compare(overrides: Sequence[str], out: Path | None, fresh: bool, console: Console) -> Path:
+def compare(overrides: Sequence[str], out: Path | None, fresh: bool, console: Console, resume: bool = True) -> Path:
     """Run a comparison and write its report; finished runs in ``out`` are kept.
+
+    Args:
+        resume: let unfinished ones go on from their checkpoints.
 
     Returns:
         the path of ``report.html``.
@@ -28,7 +31,7 @@ def compare(overrides: Sequence[str], out: Path | None, fresh: bool, console: Co
 
     config = load_config(overrides)
     folder = out or Path(config.out or f"runs/{config.name}")
-    done = _run(config, folder, fresh, console)
+    done = _run(config, folder, fresh, console, resume)
     failed = [job for job in done if job.phase == "failed"]
     if len(failed) == len(done):
         raise RunsFailed(failed, None)
@@ -43,7 +46,7 @@ def compare(overrides: Sequence[str], out: Path | None, fresh: bool, console: Co
     return report
 
 
-def _run(config: ExperimentConfig, folder: Path, fresh: bool, console: Console) -> list[Job]:
+def _run(config: ExperimentConfig, folder: Path, fresh: bool, console: Console, resume: bool) -> list[Job]:
     """Everything that can be refused is refused before the first run starts."""
     problems = check_data(config, console)
     for moved in settle(config.runs(), problems, folder, fresh):
@@ -54,7 +57,7 @@ def _run(config: ExperimentConfig, folder: Path, fresh: bool, console: Console) 
         f"seed(s), {config.budget.limit:g} {config.budget.unit} of training each, {jobs} run(s) at a time. "
         f"Results in {folder}"
     )
-    return launch(config.runs(), folder, jobs, config.threads, console)
+    return launch(config.runs(), folder, jobs, config.threads, console, config.checkpoint_minutes, resume)
 
 
 class RunsFailed(Exception):
@@ -100,8 +103,8 @@ def parallel_runs(config: ExperimentConfig) -> int:
     return max(1, min(free_cores() // config.threads, len(config.runs())))
 
 
-def train_one(overrides: Sequence[str], out: Path | None, fresh: bool, console: Console) -> Path:
-    """Train one method on one task; the folder of the run.
+def train_one(overrides: Sequence[str], out: Path | None, fresh: bool, console: Console, resume: bool = True) -> Path:
+    """Train one method on one task, as :func:`compare` does; the folder of the run.
 
     Raises:
         UserError: if the configuration names more than one of either.
@@ -115,7 +118,7 @@ def train_one(overrides: Sequence[str], out: Path | None, fresh: bool, console: 
             cure="Name one of each: reasoning-kit train task=sudoku-4x4 method=trm",
         )
     folder = out or Path(config.out or f"runs/{config.name}")
-    jobs = _run(config, folder, fresh, console)
+    jobs = _run(config, folder, fresh, console, resume)
     failed = [job for job in jobs if job.phase == "failed"]
     if failed:
         raise RunsFailed(failed, None)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -134,6 +135,7 @@ class ExperimentConfig:
         seeds: training seeds per method, 0 to ``seeds - 1``.
         jobs: runs at the same time; ``None``: as many as there are free cores (one on a GPU).
         threads: CPU threads of each run.
+        checkpoint_minutes: of wall time between a run's checkpoints; 0: none. Decides no result.
         out: folder of the results.
         data: folder of the published data files.
     """
@@ -147,6 +149,7 @@ class ExperimentConfig:
     seeds: int = 1
     jobs: int | None = None
     threads: int = 1
+    checkpoint_minutes: float = 5.0
     out: str | None = None
     data: str | None = None
 
@@ -250,14 +253,14 @@ def check_config(raw: Mapping[str, Any]) -> ExperimentConfig:
     raw = dict(raw)
     raw.pop("experiment", None)
     sizes = {key: raw.pop(key) for key in ("train_size", "test_size") if raw.get(key) is not None}
-    known = {"name", "task", "method", "model", "budget", "evaluation", "seeds", "jobs", "threads", "out", "data"}
-    known |= {"train_size", "test_size"}
+    simple = {"name", "seeds", "jobs", "threads", "checkpoint_minutes", "out", "data"}
+    known = simple | {"task", "method", "model", "budget", "evaluation", "train_size", "test_size"}
     for key in raw:
         if key not in known:
             raise UserError(f"unknown key '{key}'.", where="configuration", cure=did_you_mean(key, known))
     if not raw.get("task") or not raw.get("method"):
         raise UserError("nothing to compare.", where="task and method", cure="Name at least one of each.")
-    plain: dict[str, Any] = {key: raw[key] for key in ("name", "seeds", "jobs", "threads", "out", "data") if key in raw}
+    plain: dict[str, Any] = {key: value for key, value in raw.items() if key in simple}
     if data := plain.get("data") or os.environ.get(DATA_VARIABLE):
         plain["data"] = str(Path(str(data)).expanduser().absolute())
     config = checked(
@@ -275,6 +278,10 @@ def check_config(raw: Mapping[str, Any]) -> ExperimentConfig:
         value = getattr(config, key)
         if value is not None:
             at_least(1, value, key)
+    if not 0 <= config.checkpoint_minutes < math.inf:
+        raise UserError(
+            f"{config.checkpoint_minutes!r} is no time.", where="checkpoint_minutes", cure="Give minutes; 0 for none."
+        )
     return config
 
 

@@ -125,7 +125,12 @@ def _recursive(spec: RunSpec, task: Task) -> tuple[int, float, float, float]:
         parameters = TRMForPuzzles(config).num_parameters()
     steps = 1 if config.recursion == "direct" else options.evaluation_steps or config.supervision_steps
     batch = options.batch_size
-    return parameters, batch * pricing.training_step(config), options.votes * pricing.answer(config, steps), batch
+    return (
+        parameters,
+        batch * pricing.training_step(config),
+        options.votes * options.trajectories * pricing.answer(config, steps),
+        batch,
+    )
 
 
 def _language_model(spec: RunSpec, task: Task) -> tuple[int, float, float, float]:

@@ -6,13 +6,13 @@ Imports the trainers, so it takes seconds to load; the command line starts it in
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks.checkpoints import ONLY_IF_ARGUED, Checkpoints, clear
 from benchmarks.compute import Cost
 from benchmarks.errors import UserError
 from benchmarks.evaluation import Evaluation, Prediction, Solver, evaluate
@@ -25,6 +25,7 @@ from benchmarks.task import Task
 from benchmarks.text_form import Style
 from reasoning_kit.config import RunSpec, fingerprint
 from reasoning_kit.environment import git_revision, hardware, measured_energy, peak_memory_bytes, versions
+from reasoning_kit.results import TRAINER, UNFINISHED, take_up
 
 Progress = Callable[[str, float, dict[str, float]], None]  # phase, share done, numbers to show
 
@@ -55,30 +56,57 @@ def load_splits(spec: RunSpec) -> tuple[Task, Splits]:
     return task, build_splits(task, spec.task.train_size, spec.task.test_size, spec.task.seed, *files)
 
 
-def run(spec: RunSpec, folder: Path, on_progress: Progress) -> RunRecord:
+def run(
+    spec: RunSpec,
+    folder: Path,
+    on_progress: Progress,
+    checkpoints: Checkpoints = ONLY_IF_ARGUED,
+) -> RunRecord:
     """Train, evaluate and write ``record.json``, ``predictions.parquet`` and the model into ``folder``.
 
-    The record is written last: a folder that has one is a finished run.
+    The record is written last: a folder that has one is a finished run. Until then ``trainer/`` holds what a stopped
+    run needs to go on.
+
+    Args:
+        checkpoints: when to save, whether to go on from there, and who hears of it.
 
     Raises:
         UserError: for everything that the user can mend.
     """
-    started = datetime.now(UTC).isoformat(timespec="seconds")
     on_progress("problems", 0.0, {})
     task, splits = load_splits(spec)
-    curve: list[dict[str, float]] = []
+    unfinished = take_up(folder, fingerprint(spec), splits.fingerprint, checkpoints.resume, checkpoints.tell)
+    curve, earlier, phase = unfinished.curve, list(unfinished.curve), "training"
+    unfinished.save(folder)
     curve_problems = splits.test[: spec.evaluation.curve_problems]
 
     def milestone(solver: Solver, spent: Cost) -> None:
         if curve_problems:
             accuracy = evaluate(solver, task, curve_problems, spec.evaluation.batch_size).accuracy
             curve.append({**spent.to_dict(), "accuracy": accuracy, "problems": len(curve_problems)})
+            unfinished.save(folder)
+
+    def share(spent: Cost) -> float:
+        return getattr(spent, spec.budget.unit) / spec.budget.limit
 
     def progress(spent: Cost) -> None:
-        on_progress("training", getattr(spent, spec.budget.unit) / spec.budget.limit, spent.to_dict())
+        on_progress(phase, share(spent), spent.to_dict())
+
+    def note(text: str) -> None:
+        checkpoints.tell(text)
+        unfinished.notes.append(text)
+        unfinished.save(folder)
+
+    def resumed(spent: Cost) -> None:
+        nonlocal phase
+        curve[:] = [point for point in earlier if point["steps"] <= spent.steps]
+        phase = f"training, resumed at step {spent.steps}"
+        progress(spent)
+        note(f"resumed at step {spent.steps} ({share(spent):.0%} of the budget).")
 
     with measured_energy() as energy:
-        trained = train(spec, task, splits.train, folder, milestone, progress)
+        saving = replace(checkpoints, tell=note, on_resume=resumed)
+        trained = train(spec, task, splits.train, folder, milestone, progress, saving)
     trained.save(folder / MODEL)
     evaluation = evaluate(
         trained.solver,
@@ -102,7 +130,7 @@ def run(spec: RunSpec, folder: Path, on_progress: Progress) -> RunRecord:
         metrics=metrics,
         curve=curve,
         scaling=[asdict(point) for point in evaluation.scaling],
-        notes=trained.notes,
+        notes=[*trained.notes, *_interruptions(unfinished.notes)],
         demo=demonstrate(task, evaluation),
         diagnostics=trained.diagnostics,
         versions=versions(),
@@ -110,12 +138,31 @@ def run(spec: RunSpec, folder: Path, on_progress: Progress) -> RunRecord:
         git=git_revision(),
         peak_memory_bytes=peak_memory_bytes(),
         energy_joules=energy["joules"],
-        started=started,
+        started=unfinished.started,
         loss=trained.losses,
     )
     save_predictions(folder, evaluation.predictions)
     record.save(folder)
+    _tidy(spec, folder / TRAINER)
     return record
+
+
+def _interruptions(notes: list[str]) -> list[str]:
+    if not notes:
+        return []
+    told = [note[0].upper() + note[1:] for note in notes]
+    return [*told, "Peak memory and energy are those of the last attempt."]
+
+
+def _tidy(spec: RunSpec, trainer: Path) -> None:
+    """The weights are saved: checkpoints go, unless the trainer's own options ask for them."""
+    options: Any = spec.options
+    phases = {trainer: options.trainer}
+    if spec.base == "grpo":
+        phases[trainer / "start"] = options.distillation.trainer
+    for place, arguments in phases.items():
+        clear(place, keep_checkpoints=arguments.get("save_strategy", "no") != "no")
+    (trainer / UNFINISHED).unlink(missing_ok=True)
 
 
 def train(
@@ -125,15 +172,17 @@ def train(
     folder: Path,
     milestone: Callable[[Any, Cost], None],
     progress: Callable[[Cost], None],
+    checkpoints: Checkpoints = ONLY_IF_ARGUED,
 ) -> Trained:
     """Dispatch to the method's package; each imports its trainer only when it is needed."""
     common: dict[str, Any] = {
         "budget": spec.budget,
         "seed": spec.seed,
-        "output_dir": folder / "trainer",
+        "output_dir": folder / TRAINER,
         "milestones": spec.evaluation.milestones,
         "at_milestone": milestone,
         "on_progress": progress,
+        "checkpoints": checkpoints,
     }
     if spec.base in ("trm", "direct"):
         return _train_recursive(spec, task, problems, common)
@@ -250,6 +299,8 @@ def summarise(task: Task, evaluation: Evaluation) -> dict[str, dict[str, Any]]:
     for name in ("flops", "seconds", "steps", "tokens"):
         mean = float(np.mean([getattr(p.solution, name) for p in predictions]))
         metrics[f"{name}_per_answer"] = {"value": mean}
+    if evaluation.oracle is not None:
+        metrics["oracle"] = {"value": evaluation.oracle}
     if any(task.puzzle_of(p.problem) for p in predictions):
         metrics["puzzle_score"] = {"value": puzzle_score(task, predictions)}
     return metrics

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.columns import Columns
 from rich.console import Console
@@ -22,6 +22,9 @@ from benchmarks.records import RunRecord
 from benchmarks.task import Task
 from reasoning_kit.config import RunSpec, TaskOptions, checked, find_data_file, spec_from_dict
 from reasoning_kit.environment import use_free_cores
+
+if TYPE_CHECKING:
+    from benchmarks.splits import Splits
 
 EVALUATION_KEYS = ("test_size", "seed", "test_file")  # what eval can change about the problems
 
@@ -42,16 +45,11 @@ def evaluate_run(folder: Path, overrides: Sequence[str], console: Console) -> No
         UserError: if the run is not finished, an option is unknown, a file is wrong, or a problem was trained on.
     """
     spec = load_run(folder)
-    options = _changed(spec.task, overrides)
     from benchmarks.evaluation import evaluate
     from benchmarks.records import write_atomically
-    from benchmarks.splits import Splits, prove_disjoint
-    from reasoning_kit.experiment import load_splits, summarise
+    from reasoning_kit.experiment import summarise
 
-    task, splits = load_splits(spec)
-    if options != spec.task:
-        splits = Splits(splits.train, _test_problems(task, options, spec.data))
-        prove_disjoint(splits.train, splits.test, where=options.test_file or task.name)
+    task, splits, options = chosen_problems(spec, overrides)
     solver = _load_quietly(spec, task, folder)
     with Progress(console=console, transient=True) as progress:
         bar = progress.add_task(f"{spec.method} on {spec.task_name}", total=len(splits.test))
@@ -66,12 +64,33 @@ def evaluate_run(folder: Path, overrides: Sequence[str], console: Console) -> No
     for name in ("accuracy", "exact", "valid"):
         value = metrics[name]
         console.print(f"{name:9} {value['value']:.1%}  [{value['low']:.1%}, {value['high']:.1%}]", highlight=False)
+    if evaluation.oracle is not None:
+        console.print(
+            f"{'oracle':9} {evaluation.oracle:.1%}  (verifier-chosen among all answers seen)", highlight=False
+        )
     if "puzzle_score" in metrics:
         console.print(f"{'score':9} {metrics['puzzle_score']['value']:.1%}  (mean over puzzles)", highlight=False)
     for name in ("flops_per_answer", "steps_per_answer", "seconds_per_answer"):
         console.print(f"{name.replace('_', ' '):20} {metrics[name]['value']:.4g}", highlight=False)
     result = {"task": asdict(options), "data": splits.fingerprint, "metrics": metrics}
     write_atomically(folder / "eval.json", json.dumps(result, indent=1))
+
+
+def chosen_problems(spec: RunSpec, overrides: Sequence[str]) -> tuple[Task, Splits, TaskOptions]:
+    """The task of a run, its training problems, and the test problems that the overrides ask for.
+
+    Raises:
+        UserError: if an option is unknown, a file is wrong, or a test problem was trained on.
+    """
+    options = _changed(spec.task, overrides)
+    from benchmarks.splits import Splits, prove_disjoint
+    from reasoning_kit.experiment import load_splits
+
+    task, splits = load_splits(spec)
+    if options != spec.task:
+        splits = Splits(splits.train, _test_problems(task, options, spec.data))
+        prove_disjoint(splits.train, splits.test, where=options.test_file or task.name)
+    return task, splits, options
 
 
 def _load_quietly(spec: RunSpec, task: Task, folder: Path) -> Solver:

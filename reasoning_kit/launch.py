@@ -26,6 +26,8 @@ from reasoning_kit.config import RunSpec
 from reasoning_kit.results import is_finished
 from reasoning_kit.worker import SPEC, USER_ERROR
 
+GRACE = 60.0  # seconds that a stopped run has to end its step and save
+
 
 @dataclass
 class Job:
@@ -59,23 +61,34 @@ class Job:
         return self.phase in ("done", "failed", "finished before")
 
 
-def launch(specs: Sequence[RunSpec], out: Path, jobs: int, threads: int, console: Console) -> list[Job]:
+def launch(
+    specs: Sequence[RunSpec],
+    out: Path,
+    jobs: int,
+    threads: int,
+    console: Console,
+    checkpoint_minutes: float = 5.0,
+    resume: bool = True,
+) -> list[Job]:
     """Run everything that is not finished yet.
 
     Args:
         jobs: processes at a time.
         threads: CPU threads of each.
+        checkpoint_minutes: between the checkpoints of a run; 0: none.
+        resume: let an unfinished run go on from its checkpoints.
 
     A run that fails says so in its job, and the others go on.
     """
     todo = [_prepare(spec, out / spec.folder) for spec in specs]
     waiting = [job for job in todo if not job.over]
-    with _live(todo, console), _terminated(waiting):
+    settings = (str(checkpoint_minutes), "resume" if resume else "anew")
+    with _live(todo, console), _terminated(waiting, console, saves=checkpoint_minutes > 0):
         running: list[Job] = []
         while waiting or running:
             while waiting and len(running) < jobs:
                 job = waiting.pop(0)
-                _start(job, threads)
+                _start(job, threads, settings, console)
                 running.append(job)
             time.sleep(0.1)
             running = [job for job in running if not _ended(job)]
@@ -90,7 +103,7 @@ def _prepare(spec: RunSpec, folder: Path) -> Job:
     return Job(spec, folder)
 
 
-def _start(job: Job, threads: int) -> None:
+def _start(job: Job, threads: int, settings: Sequence[str], console: Console) -> None:
     environment = os.environ | {
         "OMP_NUM_THREADS": str(threads),
         "MKL_NUM_THREADS": str(threads),
@@ -101,22 +114,24 @@ def _start(job: Job, threads: int) -> None:
     }
     job.process = subprocess.Popen(
         # -P: a folder or file here that is called like a package must not be imported in its place
-        [sys.executable, "-P", "-m", "reasoning_kit.worker", str(job.folder / SPEC), str(job.folder)],
+        [sys.executable, "-P", "-m", "reasoning_kit.worker", str(job.folder / SPEC), str(job.folder), *settings],
         stdout=subprocess.PIPE,
         text=True,
         env=environment,
         start_new_session=True,
     )
     job.phase, job.started = "loading", time.monotonic()
-    threading.Thread(target=_listen, args=(job,), daemon=True).start()
+    threading.Thread(target=_listen, args=(job, console), daemon=True).start()
 
 
-def _listen(job: Job) -> None:
+def _listen(job: Job, console: Console) -> None:
     assert job.process is not None
     assert job.process.stdout is not None
     for line in job.process.stdout:
         message = json.loads(line)
-        job.phase, job.share = message.pop("phase"), message.pop("share", job.share)
+        if note := message.pop("note", None):
+            console.print(f"{job.name}: {note}", highlight=False, soft_wrap=True)
+        job.phase, job.share = message.pop("phase", job.phase), message.pop("share", job.share)
         job.numbers.update(message)
 
 
@@ -135,9 +150,9 @@ def _ended(job: Job) -> bool:
 
 
 @contextmanager
-def _terminated(jobs: Sequence[Job]) -> Iterator[None]:
+def _terminated(jobs: Sequence[Job], console: Console, saves: bool) -> Iterator[None]:
     """No process outlives us when we are stopped, by a signal or a closed terminal (:mod:`reasoning_kit.worker` sees
-    to the rest)."""
+    to the rest). A run that trains ends its step and saves first."""
     everything = list(jobs)
     ours = [s for s in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(s) is not signal.SIG_IGN]  # nohup
     previous = {number: signal.signal(number, lambda got, _: sys.exit(128 + got)) for number in ours}
@@ -149,8 +164,15 @@ def _terminated(jobs: Sequence[Job]) -> Iterator[None]:
         alive = [job.process for job in everything if job.process is not None and job.process.poll() is None]
         for process in alive:
             process.terminate()
+        if alive and saves:
+            console.print("Stopping: what is in training is saved first.")
+        patience = time.monotonic() + GRACE
         for process in alive:
-            process.wait()
+            try:
+                process.wait(max(0.0, patience - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()  # its last checkpoint is whole, whatever it was doing
+                process.wait()
 
 
 @contextmanager

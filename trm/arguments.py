@@ -28,6 +28,7 @@ DECIDED = {
     "num_train_epochs": "the budget",
     "output_dir": "the experiment's output folder",
     "seed": "the experiment's seed",
+    "data_seed": "the experiment's seed",
     "optim": "optimizer",
     "adam_beta1": "the paper, 0.9",
     "adam_beta2": "the paper, 0.95",
@@ -48,12 +49,14 @@ def training_arguments(options: TRMOptions, budget: Budget, seed: int, output_di
             raise UserError(f"'{key}' cannot be set here.", where="trainer", cure=f"It is set by {DECIDED[key]}.")
     accelerator = torch.accelerator.is_available() and not options.trainer.get("use_cpu", False)
     chosen: dict[str, Any] = {
+        "accelerator_config": {"non_blocking": accelerator},
         "bf16": use_bfloat16(options.precision, accelerator),
         "dataloader_drop_last": True,
         "ddp_broadcast_buffers": False,  # puzzle vectors are buffers, equal in all processes without it
         "ddp_find_unused_parameters": False,
         "dataloader_pin_memory": accelerator,
         "disable_tqdm": True,
+        "logging_nan_inf_filter": False,  # it looks at the loss at every step, which the host would wait for
         "logging_steps": 10,
         "remove_unused_columns": False,
         "report_to": "none",
@@ -67,6 +70,7 @@ def training_arguments(options: TRMOptions, budget: Budget, seed: int, output_di
             | {
                 "output_dir": str(output_dir),
                 "seed": seed,
+                "data_seed": seed,  # else the order depends on how many processes there are
                 "per_device_train_batch_size": options.batch_size,
                 "learning_rate": options.learning_rate,
                 "weight_decay": options.weight_decay,

@@ -61,7 +61,9 @@ class EMACallback(TrainerCallback):
     @torch.no_grad()
     def copy_to(self, model: PreTrainedModel) -> None:
         """Overwrite the model's weights by the average."""
-        torch._foreach_copy_(list(model.parameters()), list(self.average.values()))
+        # By name: a checkpoint gives the average back in another order.
+        named = dict(model.named_parameters())
+        torch._foreach_copy_(list(named.values()), [self.average[name] for name in named])
 
     def state_dict(self) -> dict[str, Tensor]:
         return {"updates": torch.tensor(self.updates)} | {f"average.{k}": v for k, v in self.average.items()}

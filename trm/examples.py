@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from jaxtyping import Int
 from torch import Tensor
 
 from benchmarks.errors import UserError
 from benchmarks.problem import Problem
+from benchmarks.symmetries import Symmetries, to_device
 from benchmarks.task import Task
 from trm.configuration import TRMConfig
+from trm.draws import Draws
 from trm.modeling import check_inputs
 from trm.options import TRMOptions
+from trm.supervision import Offer
 
 PUBLISHED_VARIANTS = 1000  # of each puzzle, about (paper, section 5)
 
@@ -89,39 +92,52 @@ class Examples(torch.utils.data.Dataset):
                 where="prefix",
                 cure="Set prefix to 1 or more (published: 16).",
             )
-        fixed = options.augmentations or (PUBLISHED_VARIANTS if with_puzzles else 0)
-        self.most = fixed if options.augment else 1
+        numbered = options.augmentations or (PUBLISHED_VARIANTS if with_puzzles else 0)
+        self.most = numbered if options.augment else 1
+        self.fixed = with_puzzles or (options.augment and numbered > 0)
         self.table = PuzzleTable.build(task, self.problems, self.most) if with_puzzles else PuzzleTable({})
         self.input_ids, self.labels = task.encode(self.problems)
 
     def __len__(self) -> int:
         return len(self.problems)
 
-    def __getitem__(self, index: int) -> dict[str, Tensor]:
-        return {"index": torch.tensor(index)}
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return self.__getitems__([index])
 
-    def __getitems__(self, indices: list[int]) -> dict[str, Tensor]:
-        return {"index": torch.tensor(indices)}
+    def __getitems__(self, indices: list[int]) -> dict[str, Any]:
+        """The numbers of a batch: a tensor, which travels to the device, or a list, which stays on the host."""
+        return {"index": indices if self.fixed else torch.tensor(indices)}
+
+    def to(self, device: torch.device | str) -> Examples:
+        """Keep the grids there, where new symmetries are to be applied."""
+        if not self.fixed:
+            self.input_ids, self.labels = self.input_ids.to(device), self.labels.to(device)
+        return self
 
     def check(self, config: TRMConfig) -> None:
         """Raise UserError unless every grid fits the model."""
         check_inputs(config, self.input_ids)
 
-    def take(
-        self, index: Int[Tensor, " r"], generator: torch.Generator
-    ) -> tuple[Int[Tensor, "r c"], Int[Tensor, "r c"], Int[Tensor, " r"]]:
-        """Token ids, labels and puzzle vectors of the problems, each under a symmetry of its own."""
-        no_puzzle = torch.zeros(len(index), dtype=torch.long)
-        if not self.augment and not self.table.ranges:
-            return self.input_ids[index], self.labels[index], no_puzzle
-        if self.most == 0:
-            symmetries = self.task.sample_symmetries(len(index), generator)
-            return symmetries.apply(self.input_ids[index]), symmetries.apply(self.labels[index]), no_puzzle
-        problems = [self.problems[i] for i in index.tolist()]
+    def take(self, index: Tensor | list[int], draws: Draws, step: int) -> Offer:
+        """Token ids, labels and puzzle vectors of the problems of this process, each under a symmetry of its own.
+
+        New symmetries are drawn and applied on the device; fixed variants are looked up on the host, whose copy to
+        the device does not wait.
+        """
+        if isinstance(index, Tensor):
+            input_ids, labels = self.input_ids[index], self.labels[index]
+            if self.augment:
+                slots = len(index) * draws.processes
+                symmetries = self.task.sample_symmetries(slots, draws.at(step, "symmetries"))
+                symmetries = Symmetries(draws.part(symmetries.position), draws.part(symmetries.token))
+                input_ids, labels = symmetries.apply(input_ids), symmetries.apply(labels)
+            return input_ids, labels, torch.zeros_like(input_ids[:, 0])
+        generator = draws.own(step)
+        problems = [self.problems[i] for i in index]
         variants = list(self._draw(problems, generator))
         input_ids, labels = self.task.encode_variants(problems, variants, generator)
         vectors = [self.table.vector(self.task.puzzle_of(p), v) for p, v in zip(problems, variants, strict=True)]
-        return input_ids, labels, torch.tensor(vectors)
+        return to_device(input_ids, draws.device), to_device(labels, draws.device), to_device(vectors, draws.device)
 
     def _draw(self, problems: Sequence[Problem], generator: torch.Generator) -> Iterator[int]:
         for problem in problems:
@@ -130,6 +146,6 @@ class Examples(torch.utils.data.Dataset):
             yield int(torch.randint(count, (), generator=generator))
 
 
-def collate(batch: dict[str, Tensor]) -> dict[str, Tensor]:
+def collate(batch: dict[str, Any]) -> dict[str, Any]:
     """Nothing to do: :meth:`Examples.__getitems__` gives whole batches."""
     return batch

@@ -36,12 +36,10 @@ class Carry:
     puzzle_ids: Int[Tensor, " b"]
 
     @classmethod
-    def empty(cls, initial: Latents, batch: int, positions: int) -> Carry:
-        """All slots free."""
-        device = initial[0].device
-        steps = torch.zeros(batch, dtype=torch.long, device=device)
-        grids = torch.zeros(batch, positions, dtype=torch.long, device=device)
-        return cls(*initial, steps, torch.ones_like(steps, dtype=torch.bool), grids, grids, steps)
+    def empty(cls, initial: Latents, input_ids: Tensor, labels: Tensor, puzzle_ids: Tensor) -> Carry:
+        """All slots free; the problems only give shapes and a device."""
+        steps = torch.zeros(len(input_ids), dtype=torch.long, device=input_ids.device)
+        return cls(*initial, steps, torch.ones_like(steps, dtype=torch.bool), input_ids, labels, puzzle_ids)
 
     @property
     def latents(self) -> Latents:
@@ -57,35 +55,35 @@ class Carry:
 def replace_halted(
     carry: Carry,
     initial: Latents,
-    rows: Int[Tensor, " r"],
-    input_ids: Int[Tensor, "r c"],
-    labels: Int[Tensor, "r c"],
-    puzzle_ids: Int[Tensor, " r"],
+    input_ids: Int[Tensor, "b c"],
+    labels: Int[Tensor, "b c"],
+    puzzle_ids: Int[Tensor, " b"],
 ) -> Carry:
-    """Give the halted slots ``rows`` their new problems, with fresh latents and a step count of 0.
+    """Give the halted slots the problems offered to them, with fresh latents and a step count of 0.
 
     Args:
         initial: latents of a fresh problem for every slot.
     """
-    cell = carry.halted[:, None, None]
+    row, cell = carry.halted[:, None], carry.halted[:, None, None]
     return Carry(
         y=torch.where(cell, initial[0].to(carry.y.dtype), carry.y),
         z=torch.where(cell, initial[1].to(carry.z.dtype), carry.z),
         steps=carry.steps.masked_fill(carry.halted, 0),
         halted=torch.zeros_like(carry.halted),
-        input_ids=carry.input_ids.index_copy(0, rows, input_ids),
-        labels=carry.labels.index_copy(0, rows, labels),
-        puzzle_ids=carry.puzzle_ids.index_copy(0, rows, puzzle_ids),
+        input_ids=torch.where(row, input_ids, carry.input_ids),
+        labels=torch.where(row, labels, carry.labels),
+        puzzle_ids=torch.where(carry.halted, puzzle_ids, carry.puzzle_ids),
     )
 
 
 def minimum_steps(batch: int, most: int, exploration: float, generator: torch.Generator) -> Int[Tensor, " b"]:
     """Steps before which a slot may not halt, drawn anew at each step: uniform in 2..most with the probability
     ``exploration``, else 0."""
+    device = generator.device
     if most < 2:
-        return torch.zeros(batch, dtype=torch.long)
-    explores = torch.rand(batch, generator=generator) < exploration
-    return torch.randint(2, most + 1, (batch,), generator=generator) * explores
+        return torch.zeros(batch, dtype=torch.long, device=device)
+    explores = torch.rand(batch, generator=generator, device=device) < exploration
+    return torch.randint(2, most + 1, (batch,), generator=generator, device=device) * explores
 
 
 def halts(steps: Int[Tensor, " b"], output: TRMOutput, minimum: Int[Tensor, " b"], most: int) -> Bool[Tensor, " b"]:

@@ -122,6 +122,13 @@ class TRMForPuzzles(PreTrainedModel):
         cells = h[:, self.config.prefix :]
         return F.linear(cells, self.embedding.weight) if self.head is None else self.head(cells)
 
+    def recur(self, x: Hidden, y: Hidden, z: Hidden) -> Latents:
+        """The T rounds of a supervision step: what :func:`trm.engine.compile_recursion` compiles."""
+        config = self.config
+        angles = self.networks[0].angles(x)  # type: ignore[operator]  # torch types it as any module
+        f_z, f_y = (partial(self.networks[i], angles=angles) for i in (0, -1))
+        return deep_recursion(build_round(config.recursion, f_z, f_y, config.n, config.tracked), x, y, z, config.T)
+
     def forward(
         self,
         input_ids: Int[Tensor, "b c"],
@@ -137,9 +144,7 @@ class TRMForPuzzles(PreTrainedModel):
         config = self.config
         x = self.embed(input_ids, puzzle_ids)
         y, z = self.initial_carry(len(input_ids)) if carry is None else carry
-        angles = self.networks[0].angles(x)  # type: ignore[operator]  # torch types it as any module
-        f_z, f_y = (partial(self.networks[i], angles=angles) for i in (0, -1))
-        y, z = deep_recursion(build_round(config.recursion, f_z, f_y, config.n, config.tracked), x, y, z, config.T)
+        y, z = self.recur(x, y, z)
         halting, going_on = (None, None) if self.halting_head is None else self.halting_head(y[:, 0]).float().unbind(-1)
         mixtures = [module for module in self.modules() if isinstance(module, Mixture)]
         imbalance = torch.stack([mixture.imbalance for mixture in mixtures]).mean() if mixtures else None

@@ -79,10 +79,11 @@ class SignSGD(Optimizer):
         ids, gradient = _of_all_processes(used[0]), _of_all_processes(used[1].grad)
         [group] = self.param_groups
         weight = self.vectors.weight
-        rows, place = ids.unique(return_inverse=True)
-        summed = gradient.new_zeros(len(rows), gradient.shape[1]).index_add_(0, place, gradient)
-        kept = weight[rows] * (1 - group["lr"] * group["weight_decay"])
-        weight[rows] = kept - group["lr"] * summed.sign()
+        # Every slot adds up the gradients of all slots with its vector, so equal slots write equal rows: nothing has to
+        # know how many different vectors there are, which a GPU's host would wait for.
+        summed = (ids[:, None] == ids).to(gradient.dtype) @ gradient
+        kept = weight[ids] * (1 - group["lr"] * group["weight_decay"])
+        weight[ids] = kept - group["lr"] * summed.sign()
         return loss
 
 

@@ -12,6 +12,11 @@ Recursion = Literal["trm", "direct", "single_z", "multi_scale", "fixed_point"]
 ACT = Literal["halt", "halt_continue", "none"]
 Loss = Literal["stablemax", "softmax"]
 Optimizer = Literal["adamw", "adam_atan2", "muon"]
+Compile = Literal["off", "network", "recursion", "cuda_graphs"]
+Select = Literal["halting", "first"]
+
+PATIENCE = 1
+NOISE = 0.5  # of a noisy trajectory (docs/results/scaling.md)
 
 # Whole numbers that a model is made of, with the least that makes sense.
 SIZES = {
@@ -102,9 +107,19 @@ class TRMOptions:
             0: a new one each time. Puzzles with vectors of their own always have fixed variants, 1,000 for 0.
         precision: of the matrix products in training (weights stay float32); ``auto`` takes bfloat16 where the
             processor or GPU has it, which is 1.8 to 2.7 times as fast as float32 on a CPU with AVX-512 BF16.
+        compile: what torch.compile makes one piece of in training: ``network``, an evaluation of the network (seconds to
+            compile); ``recursion``, all T (n + 1) of them (a minute or more); ``cuda_graphs``, the same replayed
+            without the host. docs/results/speed.md says what each gains.
         halting: at evaluation, stop a problem when the halting head says so.
+        patience: and when its answer has stayed the same for so many steps. With 0 as in training, which is too early
+            on unseen problems: 87 % right where all steps give 98 % (docs/results/scaling.md).
         evaluation_steps: supervision steps at evaluation; as in training by default.
         votes: variants of each problem that are answered; the most frequent answer counts (ARC: 1,000).
+        trajectories: ways of thinking about each of them, all but the first with noise (arXiv 2605.19943).
+        noise: standard deviation of what is added to each number of y and z at every supervision step.
+        select: which trajectory counts: the one that the halting head trusts most (``halting``), or the one that
+            wants to halt first, with which the others stop (``first``, arXiv 2601.19085).
+        evaluation_precision: of the matrix products at evaluation, as ``precision`` in training.
         trainer: further arguments of ``transformers.TrainingArguments``.
     """
 
@@ -139,15 +154,30 @@ class TRMOptions:
     augmentations: int = 0
     max_grad_norm: float = 1.0
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    compile: Compile = "off"
     halting: bool = False
+    patience: int = PATIENCE
     evaluation_steps: int | None = None
     votes: int = 1
+    trajectories: int = 1
+    noise: float = NOISE
+    select: Select = "halting"
+    evaluation_precision: Literal["auto", "float32", "bfloat16"] = "float32"
     trainer: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_counts(self, SIZES | {"batch_size": 1, "warmup_steps": 0, "augmentations": 0, "votes": 1})
-        check_kinds(self, {"recursion": Recursion, "act": ACT, "loss": Loss, "optimizer": Optimizer})
+        check_counts(self, {"trajectories": 1, "patience": 0})
+        check_kinds(self, {"recursion": Recursion, "act": ACT, "loss": Loss, "optimizer": Optimizer, "select": Select})
+        check_kinds(self, {"compile": Compile})
+        if self.compile != "off" and (self.experts > 1 or self.recursion == "fixed_point"):
+            raise UserError(
+                f"compile={self.compile} with a recursion that asks for numbers on the way (experts, fixed_point).",
+                where="compile",
+                cure="Leave compile off for it.",
+            )
         check_variant(self)
+        self._check_trajectories()
         if self.evaluation_steps is not None:
             check_counts(self, {"evaluation_steps": 1})
         for name in ("learning_rate", "puzzle_learning_rate"):
@@ -156,6 +186,16 @@ class TRMOptions:
         if not 0 <= self.ema < 1:
             raise UserError(
                 f"ema is {self.ema!r}.", where="ema", cure="Give a decay from 0 (no average) to below 1, such as 0.999."
+            )
+
+    def _check_trajectories(self) -> None:
+        if not self.noise > 0:
+            raise UserError(f"noise is {self.noise!r}.", where="noise", cure="Give a positive number, such as 0.5.")
+        if self.trajectories > 1 and (self.act == "none" or self.recursion == "direct"):
+            raise UserError(
+                f"{self.trajectories} trajectories, and no halting head to choose between them.",
+                where="trajectories",
+                cure="Leave it out, or let the model learn to halt (act=halt).",
             )
 
 

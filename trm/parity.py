@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.errors import UserError
+from trm.halting import minimum_steps
 from trm.losses import HALTING_WEIGHT
 from trm.modeling import TRMForPuzzles
 from trm.optimizers import build_optimizer
@@ -67,7 +68,7 @@ def replay(path: Path, options: TRMOptions = RECORDED) -> list[Deviation]:
 def _replay(record: Mapping[str, np.ndarray], model: TRMForPuzzles, options: TRMOptions) -> list[Deviation]:
     found = _Comparison(record)
     optimizer = build_optimizer(model, options)
-    supervision = DeepSupervision(model, torch.Generator())
+    supervision = DeepSupervision(model)
     step = 0
     while f"train/{step}/logits" in record:
         _train_step(record, step, model, supervision, optimizer, found)
@@ -88,10 +89,10 @@ def _train_step(
     found: _Comparison,
 ) -> None:
     prefix = f"train/{step}"
-    input_ids, labels, puzzle_ids = _batch(record, f"{prefix}/batch")
-    loss, output = supervision.step(
-        model, len(input_ids), lambda rows: (input_ids[rows], labels[rows], puzzle_ids[rows])
-    )
+    offer = _batch(record, f"{prefix}/batch")
+    config = model.config
+    minimum = minimum_steps(len(offer[0]), config.supervision_steps, config.exploration, torch.Generator())
+    loss, output = supervision.step(model, offer, minimum)
     optimizer.zero_grad()
     loss.total.backward()
     found.add(f"{prefix}/logits", output.logits)

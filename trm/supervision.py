@@ -1,6 +1,8 @@
 """Deep supervision: one optimiser step is one supervision step of whatever problems are in the batch's slots.
 
-The trainer and the check against recorded runs (:mod:`trm.parity`) both go through here.
+The trainer and the check against recorded runs (:mod:`trm.parity`) both go through here. Nothing in a step asks what a
+number is: which slots halted, which problems were right and how many is only ever known on the device, so that the
+host of a GPU runs ahead and never waits.
 """
 
 from __future__ import annotations
@@ -11,39 +13,38 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from trm.halting import Carry, halts, minimum_steps, replace_halted
+from trm.halting import Carry, halts, replace_halted
 from trm.losses import SupervisionLoss, continue_target, supervision_loss
 from trm.modeling import TRMForPuzzles, TRMOutput
 
-# Grids, labels and puzzle vectors for the slots with the given numbers.
-Supply = Callable[[Int[Tensor, " r"]], tuple[Tensor, Tensor, Tensor]]
+Offer = tuple[Int[Tensor, "b c"], Int[Tensor, "b c"], Int[Tensor, " b"]]  # grids, labels, puzzles: one for each slot
 
 
 class DeepSupervision:
     """The slots of a batch and what becomes of them.
 
-    Args:
-        generator: draws the exploration.
-
     Attributes:
-        entered: problems that entered a slot in the last step.
+        entered: since it was last reset: problems that entered a slot.
         left: since it was last reset: problems that left their slot, how many of them exact, and their steps.
     """
 
-    def __init__(self, model: TRMForPuzzles, generator: torch.Generator) -> None:
-        self.model, self.generator = model, generator
+    def __init__(self, model: TRMForPuzzles) -> None:
+        self.model = model
         self.carry: Carry | None = None
-        self.entered = 0
+        self.entered: Int[Tensor, ""] | None = None
         self.left: Int[Tensor, " 3"] | None = None
 
-    def step(self, forward: Callable[..., TRMOutput], slots: int, supply: Supply) -> tuple[SupervisionLoss, TRMOutput]:
+    def step(
+        self, forward: Callable[..., TRMOutput], offer: Offer, minimum: Int[Tensor, " b"]
+    ) -> tuple[SupervisionLoss, TRMOutput]:
         """Fill the halted slots, think one supervision step, decide which slots halt.
 
         Args:
             forward: the model, perhaps wrapped for several processes.
-            slots: problems worked on at the same time.
+            offer: a problem for every slot; those offered to slots that go on are dropped.
+            minimum: supervision steps before which a slot may not halt (:func:`trm.halting.minimum_steps`).
         """
-        carry = self.admit(slots, supply)
+        carry = self.admit(offer)
         output = forward(carry.input_ids, carry.latents, carry.puzzle_ids)
         steps = carry.steps + 1
         last = steps >= self.model.config.supervision_steps
@@ -52,24 +53,26 @@ class DeepSupervision:
             with torch.no_grad():
                 target = continue_target(forward(carry.input_ids, output.carry, carry.puzzle_ids), last)
         loss = supervision_loss(output, carry.labels, self.model.config.loss, target)
-        self._advance(carry, steps, output, loss)
+        self._advance(carry, steps, minimum, output, loss)
         return loss, output
 
-    def admit(self, slots: int, supply: Supply) -> Carry:
-        """The carry, after every halted slot has taken in a new problem."""
-        initial = self.model.initial_carry(slots)
-        carry = Carry.empty(initial, slots, self.model.config.positions) if self.carry is None else self.carry
-        rows = carry.halted.nonzero()[:, 0]
-        self.entered = len(rows)
-        if self.entered == 0:
-            return carry
-        offered = (tensor.to(rows.device) for tensor in supply(rows))
-        return replace_halted(carry, initial, rows, *offered)
+    def admit(self, offer: Offer) -> Carry:
+        """The carry, after every halted slot has taken in its problem."""
+        initial = self.model.initial_carry(len(offer[0]))
+        carry = Carry.empty(initial, *offer) if self.carry is None else self.carry
+        entered = carry.halted.sum()
+        self.entered = entered if self.entered is None else self.entered + entered
+        return replace_halted(carry, initial, *offer)
 
-    def _advance(self, carry: Carry, steps: Int[Tensor, " b"], output: TRMOutput, loss: SupervisionLoss) -> None:
-        config = self.model.config
-        minimum = minimum_steps(len(steps), config.supervision_steps, config.exploration, self.generator)
-        halted = halts(steps, output, minimum.to(steps.device), config.supervision_steps)
+    def _advance(
+        self,
+        carry: Carry,
+        steps: Int[Tensor, " b"],
+        minimum: Int[Tensor, " b"],
+        output: TRMOutput,
+        loss: SupervisionLoss,
+    ) -> None:
+        halted = halts(steps, output, minimum, self.model.config.supervision_steps)
         left = torch.stack((halted.sum(), (halted & loss.exact).sum(), (halted * steps).sum()))
         self.left = left if self.left is None else self.left + left
         assert output.carry is not None

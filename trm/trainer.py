@@ -7,6 +7,7 @@ examples when they enter a slot; every step is priced by formula.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, fields
@@ -18,16 +19,19 @@ from safetensors.torch import load_file, save_file
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments, set_seed
 
 from benchmarks.budget import Budget, BudgetCallback, BudgetedTrainerMixin, Meter
+from benchmarks.checkpoints import ONLY_IF_ARGUED, Checkpoints
 from benchmarks.compute import Cost
 from benchmarks.errors import UserError
 from benchmarks.problem import Problem
 from benchmarks.task import Task
 from trm import pricing
-from trm.arguments import check_arguments, training_arguments
+from trm.arguments import check_arguments, training_arguments, use_bfloat16
 from trm.configuration import TRMConfig
+from trm.draws import Draws
 from trm.ema import EMACallback
+from trm.engine import compile_recursion
 from trm.examples import Examples, PuzzleTable, collate
-from trm.halting import Carry
+from trm.halting import Carry, minimum_steps
 from trm.modeling import TRMForPuzzles
 from trm.optimizers import build_optimizer
 from trm.options import TRMOptions
@@ -83,12 +87,14 @@ class TRMTrainer(BudgetedTrainerMixin, Trainer):  # type: ignore[misc]  # the mi
         self.examples, self.options, self.meter, self.schedule, self.ema = (
             examples, options, meter, options.schedule, ema,
         )  # fmt: skip
-        generator = torch.Generator().manual_seed(args.seed + args.process_index)  # symmetries and exploration
-        self.supervision = DeepSupervision(model, generator)
+        device = args.device
+        self.draws = Draws(args.seed, device, args.process_index, args.world_size)
+        self.supervision = DeepSupervision(model)
+        compile_recursion(model, options.compile)
         super().__init__(
             model=model,
             args=args,
-            train_dataset=examples,
+            train_dataset=examples.to(device),
             data_collator=collate,  # type: ignore[arg-type]  # of a batch fetched as a whole
             callbacks=[*([ema] if ema else []), *callbacks],
         )
@@ -97,28 +103,29 @@ class TRMTrainer(BudgetedTrainerMixin, Trainer):  # type: ignore[misc]  # the mi
     # --- one step -------------------------------------------------------------------------------
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
-        """One supervision step of the problems in the slots, after halted slots took in new ones.
-
-        Raises:
-            UserError: if the loss is not a number; checkpoints from before stay.
-        """
-        index = inputs["index"]
-        loss, output = self.supervision.step(
-            model, len(index), lambda rows: self.examples.take(index[rows].cpu(), self.supervision.generator)
-        )
-        total = loss.total
-        if not torch.isfinite(total):
-            raise diverged("the loss", self.state.global_step + 1, self.options)
-        return (total, output) if return_outputs else total
+        """One supervision step of the problems in the slots, after halted slots took in new ones."""
+        step, config = self.state.global_step, self.model.config
+        offer = self.examples.take(inputs["index"], self.draws, step)
+        slots = len(offer[0]) * self.args.world_size
+        generator = self.draws.at(step, "exploration")
+        minimum = minimum_steps(slots, config.supervision_steps, config.exploration, generator)
+        loss, output = self.supervision.step(model, offer, self.draws.part(minimum))
+        return (loss.total, output) if return_outputs else loss.total
 
     def price(self, inputs: Any) -> Cost:
+        """Of the step that was just taken. How many problems entered a slot is known on the device: it is asked for
+        only now and then, or at each step where the budget is counted in examples."""
+        if self.meter.budget.unit == "examples":
+            self.count_examples()
         config = self.model.config
         batch = len(inputs["index"]) * self.args.world_size
-        entered = self.supervision.entered
-        if self.args.world_size > 1:
-            entered = int(self.accelerator.gather(torch.tensor([entered], device=self.args.device)).sum())
-        flops = batch * pricing.training_step(config)
-        return Cost(flops=flops, examples=entered, tokens=batch * config.positions)
+        return Cost(flops=batch * pricing.training_step(config), tokens=batch * config.positions)
+
+    def count_examples(self) -> None:
+        """Tell the meter how many problems entered a slot since it was last told."""
+        entered, self.supervision.entered = self.supervision.entered, None
+        if entered is not None:
+            self.meter.add(Cost(examples=int(self.accelerator.gather(entered[None]).sum())))
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         if self.optimizer is None:
@@ -126,6 +133,13 @@ class TRMTrainer(BudgetedTrainerMixin, Trainer):  # type: ignore[misc]  # the mi
         return self.optimizer
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """
+        Raises:
+            UserError: if the loss is not a number any more; checkpoints from before stay.
+        """
+        if not math.isfinite(logs.get("loss", 0.0)):
+            raise diverged("the loss", self.state.global_step, self.options)
+        self.count_examples()
         if "loss" in logs and self.supervision.left is not None:
             left, exact, steps = self.supervision.left.tolist()
             self.supervision.left = None
@@ -148,38 +162,29 @@ class TRMTrainer(BudgetedTrainerMixin, Trainer):  # type: ignore[misc]  # the mi
         if not all(torch.isfinite(weight).all() for weight in self.model.state_dict().values()):
             raise diverged("a weight", self.state.global_step, self.options)
 
-    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
-        super()._save_optimizer_and_scheduler(output_dir)
-        Path(output_dir).mkdir(parents=True, exist_ok=True)  # every process writes; another may not be there yet
+    def save_own_state(self, folder: Path) -> None:
+        self.count_examples()
+        super().save_own_state(folder)
         if self.ema is not None and self.args.should_save:
-            save_file(self.ema.state_dict(), Path(output_dir) / EMA_FILE)
-        carry = self.supervision.carry
+            save_file(self.ema.state_dict(), folder / EMA_FILE)
+        carry, left = self.supervision.carry, self.supervision.left
         state = {
             "carry": None if carry is None else {k: v.contiguous() for k, v in carry.tensors().items()},
-            "generator": self.supervision.generator.get_state(),
-            "spent": self.meter.spent.to_dict(),
+            "left": left,
         }
-        torch.save(state, self._carry_file(output_dir))
+        torch.save(state, folder / self._carry_file)
 
-    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
-        if checkpoint is None:
-            return
-        if not self._carry_file(checkpoint).exists():
-            raise UserError(
-                "the checkpoint holds no carry for this process",
-                where=str(checkpoint),
-                cure="Resume with as many processes as it was written by, from a checkpoint of this trainer.",
-            )
-        state = torch.load(self._carry_file(checkpoint), map_location="cpu", weights_only=True)
+    def load_own_state(self, folder: Path) -> None:
+        super().load_own_state(folder)
+        state = torch.load(folder / self._carry_file, map_location="cpu", weights_only=True)
         self.supervision.carry = None if state["carry"] is None else Carry(**state["carry"]).to(self.args.device)
-        self.supervision.generator.set_state(state["generator"])
-        self.meter.add(Cost(**state["spent"]))
+        self.supervision.left = None if state["left"] is None else state["left"].to(self.args.device)
         if self.ema is not None:
-            self.ema.load_state_dict(load_file(Path(checkpoint) / EMA_FILE), self.args.device)
-        super()._load_optimizer_and_scheduler(checkpoint)
+            self.ema.load_state_dict(load_file(folder / EMA_FILE), self.args.device)
 
-    def _carry_file(self, checkpoint: str) -> Path:
-        return Path(checkpoint) / f"carry-{self.args.process_index}.pt"
+    @property
+    def _carry_file(self) -> str:
+        return f"carry-{self.args.process_index}.pt"
 
 
 def diverged(what: str, step: int, options: TRMOptions) -> UserError:
@@ -222,6 +227,7 @@ def train(
     milestones: Sequence[float] = (),
     at_milestone: Callable[[TRMSolver, Cost], None] | None = None,
     on_progress: Callable[[Cost], None] | None = None,
+    checkpoints: Checkpoints = ONLY_IF_ARGUED,
 ) -> TrainedRecursive:
     """Train until the budget is spent.
 
@@ -229,6 +235,8 @@ def train(
         milestones: shares of the budget at which ``at_milestone(solver, spent)`` is called, off the clock, with a
             solver over the averaged weights.
         on_progress: called after every step with what is spent so far.
+        checkpoints: when to save into ``output_dir``, and whether to go on from there: to the last bit, where the same
+            machine computes with as many threads.
     """
     args = training_arguments(options, budget, seed, output_dir)
     examples = Examples(task, problems, options)
@@ -237,10 +245,11 @@ def train(
     meter = Meter(budget)
     ema = EMACallback(options.ema, options.ema_warmup) if options.ema else None
 
-    def milestone(model: TRMForPuzzles, spent: Cost) -> None:
+    def milestone(model: TRMForPuzzles, _: Cost) -> None:
         assert at_milestone is not None
+        trainer.count_examples()
         with ema.applied(model) if ema is not None else nullcontext():
-            at_milestone(solver(model, task, options), spent)
+            at_milestone(solver(model, task, options), meter.spent)
 
     trainer = TRMTrainer(
         model,
@@ -251,7 +260,9 @@ def train(
         ema=ema,
         callbacks=[BudgetCallback(meter, milestones, milestone if at_milestone else None, on_progress)],
     )
-    trainer.train(resume_from_checkpoint=args.resume_from_checkpoint)
+    trainer.checkpoints = checkpoints
+    trainer.train()
+    trainer.count_examples()
     trainer.check_weights()
     if ema is not None:
         ema.copy_to(model)
@@ -261,4 +272,15 @@ def train(
 
 def solver(model: TRMForPuzzles, task: Task, options: TRMOptions) -> TRMSolver:
     """The solver that the options describe."""
-    return TRMSolver(model, task, options.evaluation_steps, options.halting, options.votes)
+    return TRMSolver(
+        model,
+        task,
+        options.evaluation_steps,
+        options.halting,
+        options.patience,
+        options.votes,
+        options.trajectories,
+        options.noise,
+        options.select,
+        use_bfloat16(options.evaluation_precision, model.device.type != "cpu"),
+    )

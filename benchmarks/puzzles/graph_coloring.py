@@ -324,7 +324,7 @@ class GraphColoring(Task):
     def sample_symmetries(self, batch: int, generator: torch.Generator) -> Symmetries:
         """Uniform over the names of nodes and of colours; only the identity where one of many answers is measured."""
         if self.answers == "many" and self.measure == "exact":
-            return Symmetries.identity(batch, self.positions, self.vocabulary_size)
+            return Symmetries.identity(batch, self.positions, self.vocabulary_size, generator.device)
         nodes = permutations(batch, self.nodes, generator)
         row, column = torch.tril_indices(self.nodes, self.nodes, device=generator.device)
         first, second = nodes[:, row], nodes[:, column]

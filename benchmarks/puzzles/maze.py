@@ -24,7 +24,7 @@ from benchmarks.puzzles.files import Row, checked_rows
 from benchmarks.puzzles.grids import problem_id, to_board, to_tokens
 from benchmarks.puzzles.maze_paths import GOAL, OPEN, PATH, START, WALL
 from benchmarks.splits import split_of
-from benchmarks.symmetries import Symmetries
+from benchmarks.symmetries import Symmetries, to_device
 from benchmarks.task import Measure, Split, Task
 
 PATIENCE = 20_000  # boards in a row that bring no new maze before generation gives up
@@ -264,8 +264,8 @@ class Maze(Task):
     def sample_symmetries(self, batch: int, generator: torch.Generator) -> Symmetries:
         """Uniform over the eight rotations and reflections, or only the identity: ``dihedral`` decides."""
         if not (self.measure == "valid" if self.dihedral is None else self.dihedral):
-            return Symmetries.identity(batch, self.positions, self.vocabulary_size)
-        maps = torch.from_numpy(paths.symmetries(self.size)).to(generator.device)
+            return Symmetries.identity(batch, self.positions, self.vocabulary_size, generator.device)
+        maps = to_device(torch.from_numpy(paths.symmetries(self.size)), generator.device)
         chosen = torch.randint(len(maps), (batch,), generator=generator, device=generator.device)
         tokens = torch.arange(self.vocabulary_size, device=generator.device).expand(batch, -1)
         return Symmetries(maps[chosen], tokens)

@@ -19,7 +19,7 @@ from torch import Tensor
 from benchmarks.errors import UserError
 from benchmarks.problem import Answer, Problem, Verdict
 from benchmarks.splits import split_of
-from benchmarks.symmetries import IGNORE, Symmetries
+from benchmarks.symmetries import IGNORE, Symmetries, to_device
 from benchmarks.task import Measure, Split, Task
 
 SIGN = {"multiplication": "*", "addition": "+"}
@@ -161,16 +161,14 @@ class Arithmetic(Task):
 
     def sample_symmetries(self, batch: int, generator: torch.Generator) -> Symmetries:
         """Swap the operands of half of the rows (where both have the same number of digits)."""
-        symmetries = Symmetries.identity(batch, self.positions, self.vocabulary_size)
+        device = generator.device
+        symmetries = Symmetries.identity(batch, self.positions, self.vocabulary_size, device)
         first, second = self.digits
         if first != second:
             return symmetries
-        swapped = torch.arange(self.positions)
-        swapped[:first], swapped[first + 1 : 2 * first + 1] = (
-            torch.arange(first + 1, 2 * first + 1),
-            torch.arange(first),
-        )
-        swap = torch.rand(batch, 1, generator=generator) < 0.5
+        order = [*range(first + 1, 2 * first + 1), first, *range(first), *range(2 * first + 1, self.positions)]
+        swapped = to_device(order, device)
+        swap = torch.rand(batch, 1, generator=generator, device=device) < 0.5
         return Symmetries(torch.where(swap, swapped, symmetries.position), symmetries.token)
 
     # --- text form ------------------------------------------------------------------------------

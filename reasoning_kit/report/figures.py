@@ -6,7 +6,7 @@ one method of many.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 
 import plotly.graph_objects as go
@@ -21,7 +21,7 @@ MANY = 6  # methods; with more, error bars and single seeds would hide each othe
 
 def training_figure(task: TaskComparison, looks: Mapping[str, Look]) -> go.Figure:
     """Accuracy while training, against training FLOPs; the large mark is the result on all test problems."""
-    figure = _empty("Training compute (FLOPs, log scale)")
+    figure = empty_figure("Training compute (FLOPs, log scale)")
     many = len(task.rows) > MANY
     for row in task.rows:
         look = looks[row.method]
@@ -39,7 +39,7 @@ def training_figure(task: TaskComparison, looks: Mapping[str, Look]) -> go.Figur
 
 def scaling_figure(task: TaskComparison, looks: Mapping[str, Look]) -> go.Figure:
     """Accuracy when thinking stops early, against FLOPs per answer; one point for a method that answers only once."""
-    figure = _empty("Compute per answer (FLOPs, log scale)")
+    figure = empty_figure("Compute per answer (FLOPs, log scale)")
     many = len(task.rows) > MANY
     for row in task.rows:
         look = looks[row.method]
@@ -51,7 +51,8 @@ def scaling_figure(task: TaskComparison, looks: Mapping[str, Look]) -> go.Figure
     return figure
 
 
-def _empty(x_title: str) -> go.Figure:
+def empty_figure(x_title: str) -> go.Figure:
+    """Accuracy against a logarithmic axis, without data."""
     figure = go.Figure()
     figure.update_layout(
         template="none",
@@ -90,7 +91,7 @@ def _final(row: Row, look: Look, x: float, unit: str, bars: bool) -> go.Scatter:
     return go.Scatter(
         x=[x],
         y=[interval.value],
-        error_y=_bars(interval, look.light) if bars else None,
+        error_y=error_bars([interval], look.light) if bars else None,
         name=escape(row.label),
         mode="markers",
         marker={
@@ -105,12 +106,12 @@ def _final(row: Row, look: Look, x: float, unit: str, bars: bool) -> go.Scatter:
     )
 
 
-def _bars(interval: Interval, colour: str) -> dict[str, object]:
+def error_bars(intervals: Sequence[Interval], colour: str) -> dict[str, object]:
     return {
         "type": "data",
         "symmetric": False,
-        "array": [max(interval.high - interval.value, 0)],
-        "arrayminus": [max(interval.value - interval.low, 0)],
+        "array": [max(interval.high - interval.value, 0) for interval in intervals],
+        "arrayminus": [max(interval.value - interval.low, 0) for interval in intervals],
         "thickness": 1.6,
         "width": 5,
         "color": colour,

@@ -66,18 +66,19 @@ def render_report(comparison: Comparison) -> str:
         "winners": WINNERS,
         "budget_text": formatting.budget_text,
     }
-    return environment.from_string(_packaged("template.html.j2")).render(
+    return environment.from_string(packaged("template.html.j2")).render(
         tasks=[_task(task, number, looks) for number, task in enumerate(comparison.tasks, 1)],
         tally=_tally(comparison),
         extent=_extent(comparison),
         ablation=all(task.winner == "variants" for task in comparison.tasks),
-        css=Markup(_packaged("report.css")),
-        js=Markup(_packaged("report.js")),
+        css=Markup(packaged("report.css")),
+        js=Markup(packaged("report.js")),
         plotly=Markup(get_plotlyjs()),
     )
 
 
-def _packaged(name: str) -> str:
+def packaged(name: str) -> str:
+    """A file of this package, as text."""
     return (files("reasoning_kit.report") / name).read_text(encoding="utf-8")
 
 

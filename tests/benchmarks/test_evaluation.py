@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.evaluation import ScalingPoint, Solution, Step, evaluate
+from benchmarks.evaluation import Judge, ScalingPoint, Solution, Step, evaluate
 from benchmarks.problem import Answer
 from benchmarks.task import load_task
 
@@ -27,10 +27,12 @@ def thinking(problem, *right, price=10.0):
 
 class Fixed:
     def __init__(self, solutions):
-        self.solutions, self.batches = solutions, []
+        self.solutions, self.asked = solutions, []
 
-    def solve(self, problems):
-        self.batches.append(len(problems))
+    def solve(self, problems, batch_size=128, on_progress=None):
+        self.asked.append((len(problems), batch_size))
+        if on_progress is not None:
+            on_progress(len(problems))
         return [self.solutions[p.id] for p in problems]
 
 
@@ -38,7 +40,7 @@ def solver(*solutions):
     return Fixed({p.id: s for p, s in zip(PROBLEMS, solutions, strict=True)})
 
 
-def test_accuracy_is_judged_by_the_verifier_in_order_and_batch_by_batch():
+def test_accuracy_is_judged_by_the_verifier_in_order_and_the_solver_gets_all_at_once():
     right = [Solution(Answer(p.answer), 1.0, 0.0, 1) for p in PROBLEMS]
     wrong = Solution(Answer("1234"), 3.0, 0.0, 1)
     done = []
@@ -47,8 +49,9 @@ def test_accuracy_is_judged_by_the_verifier_in_order_and_batch_by_batch():
     assert evaluation.accuracy == 0.5
     assert [p.verdict.correct for p in evaluation.predictions] == [True, False, False, True]
     assert [p.problem for p in evaluation.predictions] == PROBLEMS
-    assert fixed.batches == [3, 1]
-    assert done == [3, 4]
+    assert fixed.asked == [(4, 3)]
+    assert done == [4]
+    assert evaluation.oracle is None
     assert evaluation.scaling == [ScalingPoint("whole answer", 2.0, 0.5, 4)]
 
 
@@ -85,3 +88,33 @@ def test_scaling_curve_keeps_the_last_answer_and_price_of_a_halted_problem():
     assert evaluation.scaling[-1].accuracy == evaluation.accuracy
     mean = sum(p.solution.flops for p in evaluation.predictions) / 4
     assert evaluation.scaling[-1].flops_per_answer == pytest.approx(mean)
+
+
+def test_the_oracle_takes_any_right_answer_and_is_no_accuracy():
+    p, _, r, _ = PROBLEMS
+    wrong, right = Answer("0000"), {x.id: Answer(x.answer) for x in PROBLEMS}
+    evaluation = evaluate(
+        solver(
+            Solution(wrong, 1.0, 1.0, 1, seen=(right[p.id], wrong)),
+            Solution(wrong, 1.0, 1.0, 1, seen=(right[p.id], wrong)),  # right for another problem only
+            Solution(right[r.id], 1.0, 1.0, 1, seen=(wrong, right[r.id])),
+            Solution(None, 1.0, 1.0, 1),
+        ),
+        TASK,
+        PROBLEMS,
+    )
+    assert (evaluation.accuracy, evaluation.oracle) == (0.25, 0.5)
+
+
+def test_an_answer_that_comes_again_is_judged_once():
+    class Counting(type(TASK)):
+        def verify(self, problem, answer):
+            calls.append((problem.id, answer.text))
+            return super().verify(problem, answer)
+
+    calls = []
+    p = PROBLEMS[0]
+    judge = Judge(Counting())
+    verdicts = [judge(p, a) for a in (Answer(p.answer), Answer("0000"), Answer(p.answer), None, Answer("0000"))]
+    assert verdicts == [True, False, True, False, False]
+    assert calls == [(p.id, p.answer), (p.id, "0000")]

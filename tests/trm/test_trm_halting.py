@@ -69,9 +69,8 @@ def test_halted_slots_take_the_same_index_sample():
         puzzle_ids=torch.tensor([1, 2, 3]),
     )
     fresh = (torch.zeros(3, 2, 1), torch.full((3, 2, 1), 7.0))
-    rows = torch.tensor([0, 2])
-    offered = (torch.tensor([[4, 4], [6, 6]]), torch.tensor([[7, 7], [9, 9]]), torch.tensor([5, 8]))
-    new = replace_halted(old, fresh, rows, *offered)
+    offered = (torch.tensor([[4, 4], [5, 5], [6, 6]]), torch.tensor([[7, 7], [8, 8], [9, 9]]), torch.tensor([5, 0, 8]))
+    new = replace_halted(old, fresh, *offered)
     assert new.y[:, 0, 0].tolist() == [0, 1, 0]
     assert new.z[:, 0, 0].tolist() == [7, 2, 7]
     assert new.steps.tolist() == [0, 2, 0]
@@ -85,7 +84,8 @@ def test_halted_slots_take_the_same_index_sample():
 def test_an_empty_carry_takes_the_whole_batch():
     initial = (torch.zeros(2, 3, 1), torch.zeros(2, 3, 1))
     batch, rows = torch.tensor([[1, 2, 3], [4, 5, 6]]), torch.arange(2)
-    carry = replace_halted(Carry.empty(initial, 2, 3), initial, rows, batch, batch, rows)
+    offered = (batch, batch, rows)
+    carry = replace_halted(Carry.empty(initial, *offered), initial, *offered)
     assert carry.input_ids.tolist() == batch.tolist()
     assert carry.steps.tolist() == [0, 0]
 
@@ -118,9 +118,9 @@ def hrm_step(supervision_steps, taken):
     model.halting_head.bias.data.copy_(torch.tensor([-1e3, 1e3]))  # never halt of one's own accord
     model.puzzle_vectors.weight.normal_()
     grids, ids = torch.randint(5, (3, 6)), torch.tensor([1, 2, 3])
-    supervision = DeepSupervision(model, torch.Generator())
+    supervision, minimum = DeepSupervision(model), torch.zeros(3, dtype=torch.long)
     for _ in range(taken):
-        supervision.step(model, 3, lambda rows: (grids[rows], grids[rows], ids[rows]))
+        supervision.step(model, (grids, grids, ids), minimum)
     model.halting_head.bias.data.copy_(torch.tensor([0.5, -0.5]))
     before = supervision.carry
     calls = []
@@ -130,7 +130,7 @@ def hrm_step(supervision_steps, taken):
         calls.append((output, carry, puzzle_ids))
         return output
 
-    loss, _ = supervision.step(forward, 3, lambda rows: (grids[rows], grids[rows], ids[rows]))
+    loss, _ = supervision.step(forward, (grids, grids, ids), minimum)
     return model, before, calls, loss
 
 

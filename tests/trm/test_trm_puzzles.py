@@ -10,6 +10,7 @@ import torch
 from benchmarks.budget import Budget
 from benchmarks.errors import UserError
 from benchmarks.evaluation import evaluate
+from trm.draws import Draws
 from trm.examples import Examples, PuzzleTable
 from trm.modeling import TRMForPuzzles
 from trm.options import TRMOptions
@@ -120,7 +121,8 @@ def test_a_resumed_run_is_the_uninterrupted_run(trainer_for, rules, tmp_path, op
 
 def drawn(task, problems, draws=400, **options):
     examples = Examples(task, problems, TRMOptions(**options))
-    return examples, [examples.take(torch.tensor([0]), torch.Generator().manual_seed(i)) for i in range(draws)]
+    index = examples.__getitems__([0])["index"]
+    return examples, [examples.take(index, Draws(0), step) for step in range(draws)]
 
 
 def numbers(grids, labels):

@@ -25,7 +25,7 @@ def model(task):
 
 
 def test_every_step_is_shown_and_priced(task, problems, model):
-    solutions = TRMSolver(model, task, batch_size=8).solve(problems[:20])
+    solutions = TRMSolver(model, task).solve(problems[:20], batch_size=8)
     price = pricing.supervision_step(model.config)
     assert len(solutions) == 20
     for solution in solutions:
@@ -37,7 +37,7 @@ def test_every_step_is_shown_and_priced(task, problems, model):
 
 
 def test_steps_can_be_chosen_and_batches_do_not_matter(task, problems, model):
-    one = TRMSolver(model, task, steps=6, batch_size=1).solve(problems[:5])
+    one = TRMSolver(model, task, steps=6).solve(problems[:5], batch_size=1)
     all_at_once = TRMSolver(model, task, steps=6).solve(problems[:5])
     assert [s.answer for s in one] == [s.answer for s in all_at_once]
     assert {s.steps for s in one} == {6}
@@ -48,7 +48,7 @@ def test_halting_ends_each_problem_at_its_own_step(task, problems, model):
     model.halting_head.weight.data[0] = torch.randn(32)
     model.halting_head.bias.data.fill_(-2.0)
     everything = TRMSolver(model, task).solve(problems)
-    halted = TRMSolver(model, task, halting=True, batch_size=64).solve(problems)
+    halted = TRMSolver(model, task, halting=True, patience=0).solve(problems, batch_size=64)
     assert len({s.steps for s in halted}) > 1
     for whole, short in zip(everything, halted, strict=True):
         sure = [i for i, step in enumerate(whole.trajectory, 1) if step.halting_probability > 0.5]
@@ -115,10 +115,10 @@ def test_halting_keeps_every_row_with_its_puzzle(hidden_rule, act):
     if act == "halt_continue":
         model.halting_head.bias.data[1] = -0.5
     problems = hidden_rule.generate("test", 30, 0)
-    together = TRMSolver(model, hidden_rule, halting=True).solve(problems)
+    together = TRMSolver(model, hidden_rule, halting=True, patience=0).solve(problems)
     assert len({s.steps for s in together}) > 2
     for problem, solution in zip(problems, together, strict=True):
-        alone = TRMSolver(model, hidden_rule, halting=True, batch_size=1).solve([problem])[0]
+        alone = TRMSolver(model, hidden_rule, halting=True, patience=0).solve([problem], batch_size=1)[0]
         assert (alone.steps, alone.answer) == (solution.steps, solution.answer)
         input_ids = hidden_rule.encode([problem])[0]
         vector = torch.tensor([table.vector(hidden_rule.puzzle_of(problem), 0)])
@@ -134,7 +134,7 @@ def test_a_vote_costs_all_its_answers_and_shows_the_ranking(task, problems, mode
     like an earlier one has no second vote."""
     rough(model)
     votes, price = 7, pricing.supervision_step(model.config)
-    solutions = TRMSolver(model, task, halting=halting, votes=votes, batch_size=3).solve(problems[:6])
+    solutions = TRMSolver(model, task, halting=halting, votes=votes).solve(problems[:6], batch_size=3)
     single = TRMSolver(model, task, halting=halting)
     for problem, solution in zip(problems, solutions, strict=False):
         answers, steps, trust, seen = [], 0, [], set()

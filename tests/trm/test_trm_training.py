@@ -12,6 +12,7 @@ from benchmarks.budget import Budget
 from benchmarks.errors import UserError
 from benchmarks.evaluation import evaluate
 from trm import pricing
+from trm.draws import Draws
 from trm.options import DirectOptions, TRMOptions
 from trm.solver import TRMSolver
 from trm.trainer import TRMTrainer, build, train
@@ -31,7 +32,8 @@ def test_it_learns(task, problems, tmp_path, capfd, tiny, kind, steps):
         milestones=[0.5],
         at_milestone=lambda solver, spent: seen.append((spent.steps, evaluate(solver, task, problems[:20]).accuracy)),
     )
-    evaluation = evaluate(TRMSolver(trained.model, task), task, task.generate("test", 50, 1))
+    # With halting: after 400 steps nearly every problem leaves its slot at once, so later steps were hardly trained.
+    evaluation = evaluate(TRMSolver(trained.model, task, halting=True), task, task.generate("test", 50, 1))
     assert evaluation.accuracy >= 0.9
     assert trained.losses[-1]["loss"] < 0.3 * trained.losses[0]["loss"]
     assert [steps for steps, _ in seen] == [trained.meter.spent.steps // 2]
@@ -104,7 +106,7 @@ def test_a_checkpoint_without_carry_is_refused(trainer_for, task, problems, tmp_
     trainer = trainer_for(task, problems, tmp_path, 2, trainer={"save_strategy": "steps", "save_steps": 1})
     trainer.train()
     (tmp_path / "checkpoint-1" / "carry-0.pt").unlink()
-    with pytest.raises(UserError, match="no carry"):
+    with pytest.raises(UserError, match="carry-0.pt is missing"):
         trainer_for(task, problems, tmp_path, 2).train(resume_from_checkpoint=str(tmp_path / "checkpoint-1"))
 
 
@@ -113,13 +115,14 @@ def test_slots_keep_their_problem_until_they_halt(trainer_for, task, problems, t
     trainer.train()
     supervision = trainer.supervision
     assert supervision.carry.steps.tolist() == [2] * 16
-    again = supervision.admit(16, supply=None)  # nobody is asked for new problems
+    offer = trainer.examples.take(torch.arange(16), Draws(7), step=3)
+    supervision.entered = None
+    again = supervision.admit(offer)  # a problem for everyone, and nobody takes it
     assert torch.equal(again.input_ids, supervision.carry.input_ids)
     assert supervision.entered == 0
     supervision.carry.halted[3] = True
-    fresh = trainer.examples.take(torch.tensor([7]), torch.Generator())
-    after = supervision.admit(16, lambda rows: fresh if rows.tolist() == [3] else None)
-    assert torch.equal(after.input_ids[3], fresh[0][0])
+    after = supervision.admit(offer)
+    assert torch.equal(after.input_ids[3], offer[0][3])
     assert after.steps.tolist() == [2, 2, 2, 0] + [2] * 12
     assert supervision.entered == 1
 
