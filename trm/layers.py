@@ -145,6 +145,10 @@ class Block(nn.Module):
             h = rms_norm(h + self.mixer(h, angles))
         else:
             columns = h.transpose(1, 2)
+            if torch.compiler.is_compiling() or torch.is_autocast_enabled(h.device.type):
+                # One large matrix product instead of one for each problem. It adds up in another order, which eager
+                # float32 must not (trm/parity.py).
+                columns = columns.contiguous()
             h = rms_norm(columns + self.mixer(columns)).transpose(1, 2)
         return rms_norm(h + self.feed_forward(h))
 

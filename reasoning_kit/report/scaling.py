@@ -26,9 +26,10 @@ ORACLE = "oracle (verifier-chosen)"
 
 def scaling_table(series: Sequence[Series]) -> Table:
     """One row per marked point, ready for ``console.print``."""
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    caption = "Oracle: verifier-chosen among all answers on the way, which is no accuracy"
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), caption=caption)
     table.add_column("Thinking", no_wrap=True)
-    for heading in ("FLOPs/\npuzzle", "Steps", "Accu-\nracy", "95 %\ninterval", "Verifier's\noracle"):
+    for heading in ("FLOPs/\npuzzle", "Steps", "Accu-\nracy", "95 %\ninterval", "Oracle"):
         table.add_column(heading, justify="right", no_wrap=True)
     for line in series:
         table.add_row(Text(line.label, style="bold"))
@@ -74,6 +75,8 @@ def _figure(series: Sequence[Series], looks: dict[str, Look], oracle: bool) -> g
     figure = empty_figure("Compute per puzzle (FLOPs, log scale)")
     lowest = min(point.accuracy.low for line in series for point in _marked(line)[1:] or line.points)
     figure.update_layout(yaxis={"range": [max(lowest - 0.05, -0.03), 1.03], "dtick": None})
+    if oracle:
+        figure.update_layout(yaxis={"title": {"text": "Share of problems"}})
     for line in series:
         look = looks[line.key]
         for points, mode in ((line.points, "lines"), (_marked(line), "markers")):

@@ -51,7 +51,7 @@ class Shape:
         settings: dict[str, Any] = {
             "compile": "off" if self.program == PLAIN else self.program,
             "inner_multiple": 256 if self.width >= 256 else 64,
-            "trainer": {"use_cpu": self.use_cpu},
+            "trainer": {"use_cpu": True} if self.use_cpu else {},
         }
         names = ("width", "prefix", "T", "n", "precision")
         return TRMOptions(**{name: getattr(self, name) for name in names}, batch_size=self.batch, mixer="mlp", **settings)

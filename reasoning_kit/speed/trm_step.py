@@ -11,10 +11,11 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import IO, Any
 
 from benchmarks.errors import UserError
 from reasoning_kit.speed.step_program import PLAIN, Shape
@@ -109,8 +110,8 @@ def _take_turns(shapes: Sequence[Shape], steps: int, on_progress: Callable[[str]
 class _Program:
     """A running :mod:`reasoning_kit.speed.step_program`."""
 
-    def __init__(self, shape: Shape, process: subprocess.Popen[str]) -> None:
-        self.shape, self.process = shape, process
+    def __init__(self, shape: Shape, process: subprocess.Popen[str], log: IO[str]) -> None:
+        self.shape, self.process, self.log = shape, process, log
 
     def step(self) -> float:
         assert self.process.stdin is not None
@@ -131,9 +132,10 @@ class _Program:
         line = self.process.stdout.readline()
         if line:
             return float(json.loads(line)[name])
-        assert self.process.stderr is not None
+        self.process.wait()
+        self.log.seek(0)
         raise UserError(
-            f"the program '{self.shape.program}' in {self.shape.precision} failed: {self.process.stderr.read()[-1500:]}",
+            f"the program '{self.shape.program}' in {self.shape.precision} failed: {self.log.read()[-1500:]}",
             where="bench trm-step",
             cure="Choose a smaller shape, or leave this program out (--compile).",
         )
@@ -142,19 +144,20 @@ class _Program:
 @contextmanager
 def _started(shape: Shape) -> Iterator[_Program]:
     environment = os.environ | {"OMP_NUM_THREADS": str(shape.threads), "OMP_WAIT_POLICY": "PASSIVE"}
-    process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "reasoning_kit.speed.step_program", json.dumps(asdict(shape))],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment | {"PYTHONWARNINGS": "ignore"},
-    )
-    try:
-        yield _Program(shape, process)
-    finally:
-        process.kill()
-        process.wait()
+    with tempfile.TemporaryFile("w+") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "reasoning_kit.speed.step_program", json.dumps(asdict(shape))],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            env=environment | {"PYTHONWARNINGS": "ignore"},
+        )
+        try:
+            yield _Program(shape, process, log)
+        finally:
+            process.kill()
+            process.wait()
 
 
 def _flops(shape: Shape) -> float:

@@ -121,7 +121,10 @@ def test_one_command_writes_numbers_rows_and_a_page(run, tmp_path):
                 "--out", tmp_path)  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
-    assert all(word in done.stdout for word in ("all steps", "2 trajectories", "first to be sure", "2 votes", "oracle"))
+    assert all(
+        word in done.stdout
+        for word in ("all steps", "2 trajectories", "first to be sure", "2 votes", "verifier-chosen")
+    )
     found = json.loads((tmp_path / "scaling.json").read_text())
     assert found["settings"] == {
         "depth": 3, "trajectories": 2, "votes": 2, "noise": 0.5, "patience": 1, "precision": "float32",
