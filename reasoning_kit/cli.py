@@ -20,6 +20,8 @@ tasks_app = typer.Typer(help="The problems: families, sizes, examples.", no_args
 app.add_typer(tasks_app, name="tasks")
 methods_app = typer.Typer(help="The methods: five, and variants of them.", no_args_is_help=True)
 app.add_typer(methods_app, name="methods")
+bench_app = typer.Typer(help="Benchmarks of speed: ratios in one run.", no_args_is_help=True)
+app.add_typer(bench_app, name="bench")
 
 Overrides = Annotated[
     list[str] | None,
@@ -37,6 +39,7 @@ Resume = Annotated[
 Model = Annotated[
     str | None, typer.Option("--model", help="Folder or hub name of a pretrained language model.", show_default=False)
 ]
+ResultFile = Annotated[Path | None, typer.Option(help="JSON with all numbers.", show_default=False)]
 
 INTERRUPTED = 130  # what a shell reports after Ctrl-C
 CANNOT_WRITE = (
@@ -183,6 +186,85 @@ def methods_ls() -> None:
     from reasoning_kit.show_methods import list_methods
 
     list_methods(_console())
+
+
+@bench_app.command("trm-step")
+def bench_trm_step(
+    width: int = 512,
+    batch: int = 32,
+    size: Annotated[int, typer.Option(help="Side of the Sudoku.")] = 9,
+    prefix: Annotated[int, typer.Option(help="Positions before the grid.")] = 16,
+    big_t: Annotated[int, typer.Option("-T", help="Rounds of the recursion.")] = 3,
+    n: Annotated[int, typer.Option("-n", help="Updates of z in a round.")] = 6,
+    steps: Annotated[int, typer.Option(help="Timed steps of each program.")] = 5,
+    threads: Annotated[int | None, typer.Option(help="CPU threads; as many as free cores if not given.")] = None,
+    precision: Annotated[str, typer.Option(help="float32,bfloat16 or one of them.")] = "float32,bfloat16",
+    compile: Annotated[
+        str | None,
+        typer.Option(
+            help="Some of off,network,recursion,cuda_graphs; off,network if not given, with a GPU all.",
+            show_default=False,
+        ),
+    ] = None,
+    out: ResultFile = None,
+) -> None:
+    """A training step of TRM against a plain eager program of the same shape, in turns."""
+    from reasoning_kit.speed.commands import trm_step
+    from reasoning_kit.speed.step_program import PLAIN, Shape
+
+    shape = Shape(PLAIN, "float32", size, prefix, width, batch, big_t, n)
+    trm_step(shape, compile, precision, steps, threads, out, _console())
+
+
+@bench_app.command("trm-solve")
+def bench_trm_solve(
+    run: Annotated[Path, typer.Argument(help="Folder of a finished run of TRM or a variant.")],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(help="Other test problems: test_size=1000 seed=7 test_file=PATH")
+    ] = None,
+    repeats: int = 5,
+    batch_size: int = 128,
+    steps: Annotated[int | None, typer.Option(help="Most supervision steps; as in training if not given.")] = None,
+    precision: Annotated[str, typer.Option(help="float32, bfloat16 or auto.")] = "float32",
+    out: ResultFile = None,
+) -> None:
+    """Puzzles per second with halting against always running all supervision steps."""
+    from reasoning_kit.speed.commands import trm_solve
+
+    trm_solve(run, overrides or [], repeats, batch_size, steps, precision, out, _console())
+
+
+@bench_app.command("time-to-accuracy")
+def bench_time_to_accuracy(
+    overrides: Overrides = None,
+    target: Annotated[float, typer.Option(help="Share of the test problems that must be right.")] = 0.95,
+    every: Annotated[float, typer.Option(help="Seconds of training between checks.")] = 5.0,
+    limit: Annotated[float, typer.Option(help="Seconds of training after which a run has not reached it.")] = 900.0,
+    out: Annotated[Path | None, typer.Option(help="JSON; runs/NAME/time-to-accuracy.json if not given.")] = None,
+) -> None:
+    """Training time of each method until it is right often enough on one task, against the first method."""
+    from reasoning_kit.speed.time_to_accuracy import time_to_accuracy
+
+    path = time_to_accuracy(overrides or [], target, every, limit, out, _console())
+    _console().print(f"\nResults: [bold]{path.absolute()}[/bold]", soft_wrap=True)
+
+
+@bench_app.command("gpu")
+def bench_gpu(
+    out: Annotated[Path, typer.Option(help="Folder of the results; what it holds is not measured again.")],
+    data: Annotated[Path | None, typer.Option(help="Folder of the published files.")] = None,
+    small: Annotated[bool, typer.Option("--small", help="Tiny sizes, to try the command on a CPU.")] = False,
+    seeds: Annotated[int, typer.Option(help="Of each training.")] = 1,
+    stages: Annotated[
+        str | None,
+        typer.Option(help="Some of matmul,trm-step,sudoku,scale,maze; all if not given.", show_default=False),
+    ] = None,
+) -> None:
+    """Everything a GPU can tell: products, step, time to accuracy, deeper inference. Goes on where it was stopped."""
+    from reasoning_kit.speed.gpu import bench_gpu as run_bench_gpu
+
+    report = run_bench_gpu(out, data, small, seeds, stages, _console())
+    _console().print(f"\nReport: [bold]{report.absolute()}[/bold]", soft_wrap=True)
 
 
 def _console() -> Any:

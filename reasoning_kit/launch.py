@@ -23,6 +23,7 @@ from rich.table import Table
 from benchmarks.errors import UserError
 from benchmarks.records import write_atomically
 from reasoning_kit.config import RunSpec
+from reasoning_kit.environment import process_settings
 from reasoning_kit.results import is_finished
 from reasoning_kit.worker import SPEC, USER_ERROR
 
@@ -104,14 +105,8 @@ def _prepare(spec: RunSpec, folder: Path) -> Job:
 
 
 def _start(job: Job, threads: int, settings: Sequence[str], console: Console) -> None:
-    environment = os.environ | {
-        "OMP_NUM_THREADS": str(threads),
-        "MKL_NUM_THREADS": str(threads),
-        "OMP_WAIT_POLICY": "PASSIVE",  # a thread that spins takes the core from the other runs
-        "TOKENIZERS_PARALLELISM": "false",
-        "HF_HUB_DISABLE_TELEMETRY": "1",
-        "PYTHONWARNINGS": "ignore",
-    }
+    environment = os.environ | process_settings(threads)
+    environment |= {"TOKENIZERS_PARALLELISM": "false", "HF_HUB_DISABLE_TELEMETRY": "1", "PYTHONWARNINGS": "ignore"}
     job.process = subprocess.Popen(
         # -P: a folder or file here that is called like a package must not be imported in its place
         [sys.executable, "-P", "-m", "reasoning_kit.worker", str(job.folder / SPEC), str(job.folder), *settings],

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from transformers import initialization
 
 from trm.configuration import TRMConfig
+from trm.products import mixed_precision, product
 
 EPSILON = 1e-5
 ROTARY_BASE = 10_000.0
@@ -49,6 +50,9 @@ class Linear(nn.Linear):
 
     def reset_parameters(self) -> None:
         truncated_normal_(self.weight, 1 / math.sqrt(self.in_features))
+
+    def forward(self, input: Float[Tensor, "*b i"]) -> Float[Tensor, "*b o"]:
+        return product(input, self.weight)
 
 
 class SwiGLU(nn.Module):
@@ -145,7 +149,7 @@ class Block(nn.Module):
             h = rms_norm(h + self.mixer(h, angles))
         else:
             columns = h.transpose(1, 2)
-            if torch.compiler.is_compiling() or torch.is_autocast_enabled(h.device.type):
+            if mixed_precision(h) and not torch.compiler.is_compiling():
                 # One large matrix product instead of one for each problem. It adds up in another order, which eager
                 # float32 must not (trm/parity.py).
                 columns = columns.contiguous()

@@ -27,6 +27,7 @@ from trm.losses import HALTING_WEIGHT
 from trm.modeling import TRMForPuzzles
 from trm.optimizers import build_optimizer
 from trm.options import TRMOptions
+from trm.products import as_recorded
 from trm.published import convert_published, published_names, to_published
 from trm.supervision import DeepSupervision
 
@@ -60,7 +61,8 @@ def replay(path: Path, options: TRMOptions = RECORDED) -> list[Deviation]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        return _replay(record, model.train(), options)
+        with as_recorded():
+            return _replay(record, model.train(), options)
     finally:
         torch.set_num_threads(threads)
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from benchmarks.errors import UserError
+from benchmarks.errors import UserError, did_you_mean
 from benchmarks.puzzles.hub import chosen_hub_rows, is_hub
 
 T = TypeVar("T")
@@ -37,18 +37,37 @@ class Row:
     rating: int
 
 
-def checked_rows(path: str | Path, limit: int | None, seed: int, check: Callable[[Row], Row]) -> list[Row]:
+def checked_rows(
+    path: str | Path, limit: int | None, seed: int, check: Callable[[Row], Row], source: str | None = None
+) -> list[Row]:
     """All rows of a file or data set, or a random choice of ``limit``, checked by their family.
+
+    Args:
+        source: only rows with this one; then all rows of a data set are read.
 
     Every row of a file is checked, also those that are not chosen, because files are often somebody's own. A data set
     is published and can have millions of rows, which would take minutes: of it, only the chosen rows are read.
 
     Raises:
-        UserError: as :func:`read_rows`, :func:`sample` and ``check``.
+        UserError: as :func:`read_rows`, :func:`sample` and ``check``, or if no row has the source.
     """
+    if source is not None:
+        return _of_source(path, limit, seed, check, source)
     if is_hub(str(path)):
         return [check(row) for row in _of_hub(str(path), lambda numbers: sample(numbers, limit, seed, path))]
     return sample(map(check, read_rows(path)), limit, seed, path)
+
+
+def _of_source(path: str | Path, limit: int | None, seed: int, check: Callable[[Row], Row], source: str) -> list[Row]:
+    rows = [check(row) for row in read_rows(path)]
+    chosen = [row for row in rows if row.source == source]
+    if not chosen:
+        raise UserError(
+            f"no row has the source '{source}'.",
+            where=str(path),
+            cure=did_you_mean(source, {row.source for row in rows}),
+        )
+    return sample(chosen, limit, seed, path)
 
 
 def read_rows(path: str | Path) -> Iterator[Row]:

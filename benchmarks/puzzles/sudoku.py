@@ -34,18 +34,20 @@ CHUNK = 2_048  # rows of a file whose uniqueness is proved together
 
 @dataclass(frozen=True)
 class Sudoku(Task):
-    """Sudoku; ``givens`` and ``min_guesses`` shape generated puzzles only.
+    """Sudoku; ``givens`` and ``min_guesses`` shape generated puzzles only, ``source`` chooses among published ones.
 
     Attributes:
         size: 4 (boxes of 2x2), 6 (boxes of 2 rows and 3 columns) or 9.
         givens: ``"minimal"`` (no given can be removed), or that many givens, the solution still unique.
         min_guesses: guesses that a solver with naked and hidden singles needs at least (0: any puzzle).
+        source: of files, only the rows with this one.
     """
 
     size: int = 4
     givens: int | Literal["minimal"] = "minimal"
     min_guesses: int = 0
     measure: Measure = "exact"
+    source: str | None = None
 
     family: ClassVar[str] = "sudoku"
 
@@ -166,7 +168,7 @@ class Sudoku(Task):
         Rows are checked for form and for the rules; that a puzzle has one solution is proved for the rows that are
         returned.
         """
-        rows = checked_rows(path, limit, seed, self._checked)
+        rows = checked_rows(path, limit, seed, self._checked, self.source)
         problems: list[Problem] = []
         for start in range(0, len(rows), CHUNK):
             chunk = rows[start : start + CHUNK]

@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import IO, Any
 
 from benchmarks.errors import UserError
+from reasoning_kit.environment import process_settings
 from reasoning_kit.speed.step_program import PLAIN, Shape
 
 
@@ -143,7 +144,9 @@ class _Program:
 
 @contextmanager
 def _started(shape: Shape) -> Iterator[_Program]:
-    environment = os.environ | {"OMP_NUM_THREADS": str(shape.threads), "OMP_WAIT_POLICY": "PASSIVE"}
+    settings = process_settings(shape.threads)
+    if shape.program == PLAIN:  # as a user starts a script
+        settings = {name: value for name, value in settings.items() if not name.startswith("MALLOC")}
     with tempfile.TemporaryFile("w+") as log:
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "reasoning_kit.speed.step_program", json.dumps(asdict(shape))],
@@ -151,7 +154,7 @@ def _started(shape: Shape) -> Iterator[_Program]:
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
-            env=environment | {"PYTHONWARNINGS": "ignore"},
+            env=os.environ | settings | {"PYTHONWARNINGS": "ignore"},
         )
         try:
             yield _Program(shape, process, log)

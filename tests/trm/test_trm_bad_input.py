@@ -116,8 +116,10 @@ def saved(folder):
 def test_a_poisoned_weight_stops_training_and_spares_the_checkpoints(
     trainer_for, task, problems, tmp_path, value, step, words
 ):
-    """Poisoned at step 4, it is found before the checkpoint of step 4; at step 5, by the loss of step 6."""
-    trainer = trainer_for(task, problems, tmp_path, 10, trainer={"save_strategy": "steps", "save_steps": 2})
+    """Poisoned at step 4, it is found before the checkpoint of step 4; at step 5, by the loss of step 6, where it is
+    logged: between log entries nobody looks."""
+    saving = {"save_strategy": "steps", "save_steps": 2, "logging_steps": 3}
+    trainer = trainer_for(task, problems, tmp_path, 10, trainer=saving)
     trainer.add_callback(Poison(step, value))
     refused(trainer.train, words, "diverged", "Lower learning_rate (now 0.002)", "checkpoints from before are kept")
     assert saved(tmp_path) == ["checkpoint-2"] + ["checkpoint-4"] * (step == 5)
@@ -129,9 +131,9 @@ def test_a_poisoned_weight_stops_training_and_spares_the_checkpoints(
 
 
 def test_a_loss_that_is_no_number(trainer_for, task, problems, tmp_path):
-    trainer = trainer_for(task, problems, tmp_path, 3)
+    trainer = trainer_for(task, problems, tmp_path, 20)
     trainer.model.head.weight.data.fill_(math.nan)
-    refused(trainer.train, "the loss", "at step 1")
+    refused(trainer.train, "the loss", "at step 10")  # the first log entry
     assert not saved(tmp_path)
 
 

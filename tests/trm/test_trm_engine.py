@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import shutil
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -25,6 +27,7 @@ from trm.losses import supervision_loss
 from trm.modeling import TRMForPuzzles
 from trm.optimizers import build_optimizer
 from trm.options import TRMOptions
+from trm.products import TALL, as_recorded, product
 from trm.supervision import DeepSupervision
 from trm.trainer import build, train
 
@@ -148,6 +151,39 @@ def test_training_can_be_compiled(task, problems, tiny, tmp_path):
 def test_what_cannot_be_compiled_is_refused(variant):
     with pytest.raises(UserError, match="compile"):
         TRMOptions(compile="recursion", **variant)
+
+
+# --- products by oneDNN ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rows", [6, 3000])  # in all 12 or 6,000: on either side of TALL
+def test_products_and_their_gradients_are_torchs(rows):
+    torch.manual_seed(0)
+    h, weight = torch.randn(2, rows, 24), torch.randn(40, 24)
+    weights = torch.randn(2, rows, 40)
+    found = []
+    for way in (nullcontext, as_recorded):
+        mine, its = h.clone().requires_grad_(), weight.clone().requires_grad_()
+        with way():
+            result = product(mine.transpose(0, 1), its)  # strided, as columns are
+        (result * weights.transpose(0, 1)).sum().backward()
+        found.append((result.detach(), mine.grad, its.grad))
+    for ours, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+    assert product(h, weight).requires_grad is False
+    assert 2 * 6 <= TALL < 2 * 3000
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="oneDNN is asked for on x86 only")
+def test_as_recorded_is_torchs_own_and_ends():
+    """So that a comparison to the last bit really is one, and nothing else loses its speed to it."""
+    h, weight = torch.randn(64, 512), torch.randn(512, 512)
+    with as_recorded():
+        assert torch.equal(product(h, weight), torch.nn.functional.linear(h, weight))
+    with torch.profiler.profile() as profile:
+        product(h, weight)
+    seen = {event.key for event in profile.key_averages()}
+    assert "mkldnn::_linear_pointwise" in seen
 
 
 # --- two processes ------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from trm import pricing
 from trm.configuration import TRMConfig
 from trm.modeling import TRMForPuzzles
+from trm.products import as_recorded
 from trm.supervision import DeepSupervision
 
 SIZES = {"vocabulary_size": 7, "positions": 24, "width": 32, "heads": 4, "inner_multiple": 16, "T": 2, "n": 3}
@@ -34,6 +35,7 @@ ON_META = [
 ON_CPU = [{"experts": 3}, {"recursion": "fixed_point"}, {"recursion": "fixed_point", "networks": 2, "experts": 2}]
 
 
+@as_recorded()  # torch's counter does not know oneDNN's products
 def count(work) -> int:
     with FlopCounterMode(display=False) as counter:
         work()

@@ -1,0 +1,60 @@
+"""What every benchmark's JSON says beside its numbers, and where it is written."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from benchmarks.errors import UserError
+from benchmarks.records import write_atomically
+from reasoning_kit.environment import git_revision, hardware, versions
+
+
+def surroundings() -> dict[str, Any]:
+    """The command, when it ran, versions, hardware and git revision."""
+    import torch
+
+    return {
+        "command": shlex.join(["reasoning-kit", *sys.argv[1:]]),
+        "ended": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": versions() | {"cuda": torch.version.cuda},
+        "hardware": hardware(),
+        "git": git_revision(),
+    }
+
+
+def write_result(path: Path, found: Mapping[str, Any]) -> None:
+    """As JSON, with the surroundings; whole or not at all."""
+    write_atomically(path, json.dumps({**found, **surroundings()}, indent=1) + "\n")
+
+
+def read_result(path: Path) -> dict[str, Any] | None:
+    """What an earlier command wrote; ``None`` if there is none.
+
+    Raises:
+        UserError: if it cannot be read.
+    """
+    try:
+        raw = json.loads(path.read_text())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise UserError(f"no readable result ({error}).", where=str(path), cure="Delete it, or name another.") from None
+    if not isinstance(raw, dict):
+        raise UserError("no result of a benchmark.", where=str(path), cure="Delete it, or name another.")
+    return raw
+
+
+@contextmanager
+def progress_line(console: Console) -> Iterator[Callable[[str], None]]:
+    """A line that says what is going on, on a terminal."""
+    with console.status("starting") as status:
+        yield status.update
