@@ -104,14 +104,18 @@ def load_recursive_run(folder: Path) -> RunSpec:
 
 
 def load_recursive(folder: Path) -> TRMForPuzzles:
-    """The trained model of such a run."""
+    """The trained model of such a run, on the GPU where there is one."""
+    import torch
     from transformers.utils import logging
 
     from reasoning_kit.experiment import MODEL
     from trm.modeling import TRMForPuzzles
 
     logging.disable_progress_bar()  # the weights load in an instant
-    return TRMForPuzzles.from_pretrained(folder / MODEL).eval()
+    device = torch.accelerator.current_accelerator() or torch.device("cpu")
+    model = TRMForPuzzles.from_pretrained(folder / MODEL).eval()
+    model.to(device)  # type: ignore[arg-type]  # transformers wraps it without its types
+    return model
 
 
 def _write_rows(path: Path, rows: list[dict[str, Any]]) -> None:

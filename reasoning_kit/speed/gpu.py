@@ -27,10 +27,10 @@ TARGETS = {"sudoku": 0.87, "scale": 0.96, "maze": 0.85}
 REPORT = "gpu.md"
 
 SMALL_RUN = (
-    "method.trm.width=32", "method.trm.heads=2", "method.trm.inner_multiple=32", "method.trm.prefix=0", "method.trm.T=2",
-    "method.trm.n=1", "method.trm.supervision_steps=4", "method.trm.batch_size=32", "method.trm.compile=off",
-    "method.trm.precision=float32", "method.trm.learning_rate=2e-3",
-    "method.trm.weight_decay=0.1", "method.trm.warmup_steps=20", "budget.limit=8", "evaluation.milestones=[0.5]",
+    "method.trm.width=32", "method.trm.heads=2", "method.trm.inner_multiple=32", "method.trm.prefix=0",
+    "method.trm.T=2", "method.trm.n=1", "method.trm.supervision_steps=4", "method.trm.batch_size=32",
+    "method.trm.compile=off", "method.trm.precision=float32", "method.trm.learning_rate=2e-3",
+    "method.trm.weight_decay=0.1", "method.trm.warmup_steps=20", "budget.limit=5", "evaluation.milestones=[0.5]",
 )  # fmt: skip
 SMALL_TASKS = {
     "sudoku": ("size=4", "source=null", "train_file=null", "test_file=null", "train_size=128", "test_size=32"),

@@ -39,7 +39,7 @@ def _rows(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def _where(stages: Stages) -> str:
     """Machines, versions and commands: stages of one folder can be of several calls."""
-    lines = {}
+    lines: dict[str, list[str]] = {}
     for name, stage in stages.items():
         hardware, versions, git = stage["hardware"], stage["versions"], stage["git"]
         machine = ", ".join(hardware["accelerators"]) or "no GPU"
@@ -112,8 +112,9 @@ def _training(title: str, stage: Mapping[str, Any], rates: Mapping[str, Any]) ->
     target = f"{100 * stage['target']:g} %"
     headings = ("seed", f"time to {target}", "accuracy at the end", "training", "steps", "utilisation", "memory")
     notes = {note for run in stage["runs"] for note in run["notes"]}
-    median = f"Median time to {target}: {_reached(median_time(stage['runs']))}, read off the learning curve.\n"
-    return f"## {title}\n\n" + _rows(headings, rows) + "\n" + median + "".join(f"- {note}\n" for note in sorted(notes))
+    median = _reached(median_time(stage["runs"]))
+    about = f"\nMedian training time to {target}: {median}, read off the learning curve; no start-up, no checks.\n"
+    return f"## {title}\n\n" + _rows(headings, rows) + about + "".join(f"- {note}\n" for note in sorted(notes))
 
 
 def _reached(seconds: float | None) -> str:
@@ -134,8 +135,8 @@ def _scale(stage: Mapping[str, Any]) -> str:
     ]
     headings = ("seed", "depth of training", "best point", "which", "steps", "FLOPs per puzzle")
     about = (
-        f"\nTarget {100 * stage['target']:g} %. The best of all points was chosen on these {stage['problems']} problems, "
-        "so it is a little too good; `scaling.html` of each seed shows all of them.\n"
+        f"\nTarget {100 * stage['target']:g} %. The best of all points was chosen on these {stage['problems']} "
+        "problems, so it is a little too good; `scaling.html` of each seed shows all of them.\n"
     )
     return "## Deeper and wider inference on the Sudoku models\n\n" + _rows(headings, rows) + about
 

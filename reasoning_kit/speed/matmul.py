@@ -73,12 +73,11 @@ def matmul_rate(
         seconds: of each product and layout at least.
     """
     dtype = getattr(torch, precision)
-    return MatmulRate(
-        [
-            Product(name, precision, *sizes, _fastest(*sizes, dtype, device, seconds))
-            for name, *sizes in shapes(config, batch)
-        ]
-    )
+    products = []
+    for name, rows, inner, columns in shapes(config, batch):
+        fastest = _fastest(rows, inner, columns, dtype, device, seconds)
+        products.append(Product(name, precision, rows, inner, columns, fastest))
+    return MatmulRate(products)
 
 
 @torch.no_grad()

@@ -25,11 +25,12 @@ def _table(first: str, *headings: str, caption: str | None = None) -> Table:
 
 def step_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     """Rows as :func:`reasoning_kit.speed.commands.step_rows` makes them."""
-    table = _table(
-        "Program", "Step", "Speed\nto plain", "least to\ngreatest", "FLOP/s", "of\nmatmul", "Memory", "to\nplain", "Start",
-        caption="Speed to plain: median, least and greatest of the ratios of neighbouring steps; of matmul: share of the "
-        "fastest matrix product's rate; start: steps that set up and compile",
-    )  # fmt: skip
+    caption = (
+        "Speed to plain: median, least and greatest of the ratios of neighbouring steps; of matmul: share of the rate "
+        "of the fastest matrix product; start: steps that set up and compile"
+    )
+    speed = ("Step", "Speed\nto plain", "least to\ngreatest", "FLOP/s", "of\nmatmul")
+    table = _table("Program", *speed, "Memory", "to\nplain", "Start", caption=caption)
     for precision in dict.fromkeys(row["precision"] for row in rows):
         table.add_row(Text(precision, style="bold"))
         for row in rows:

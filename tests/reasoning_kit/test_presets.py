@@ -97,6 +97,14 @@ def test_gradients_of_the_presets():
     }  # fmt: skip
 
 
+def test_the_quick_recipe_costs_a_sixth_per_optimiser_step():
+    """(T + 2)(n + 1) evaluations: 6 against 35, and heads; it thinks at evaluation for as long as TRM does."""
+    ratio = pricing.training_step(preset("trm_quick")) / pricing.training_step(preset("trm"))
+    assert 6 / 35 < ratio < 7 / 35
+    quick, plain = (presets().methods[name].options for name in ("trm_quick", "trm"))
+    assert quick.evaluation_steps == plain.supervision_steps
+
+
 @pytest.mark.parametrize("name", VARIANTS)
 def test_each_preset_differs_from_trm_in_what_it_says(name):
     """A preset that changed nothing would be a row that compares TRM with itself."""

@@ -100,7 +100,8 @@ def test_draws_are_a_function_of_seed_step_and_purpose():
 # --- compiled -------------------------------------------------------------------------------------
 
 needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs g++ on a CPU")
-SMALL = {"vocabulary_size": 5, "positions": 6, "width": 16, "heads": 2, "inner_multiple": 16, "layers": 1, "T": 2, "n": 1}
+SIZES = {"vocabulary_size": 5, "positions": 6, "width": 16, "heads": 2, "inner_multiple": 16}
+SMALL = SIZES | {"layers": 1, "T": 2, "n": 1}
 
 
 def three_steps(what, **settings):

@@ -106,7 +106,7 @@ def test_a_checkpoint_without_carry_is_refused(trainer_for, task, problems, tmp_
     trainer = trainer_for(task, problems, tmp_path, 2, trainer={"save_strategy": "steps", "save_steps": 1})
     trainer.train()
     (tmp_path / "checkpoint-1" / "carry-0.pt").unlink()
-    with pytest.raises(UserError, match="carry-0.pt is missing"):
+    with pytest.raises(UserError, match=r"carry-0\.pt is missing"):
         trainer_for(task, problems, tmp_path, 2).train(resume_from_checkpoint=str(tmp_path / "checkpoint-1"))
 
 
