@@ -114,7 +114,7 @@ def load_recursive(folder: Path) -> TRMForPuzzles:
     logging.disable_progress_bar()  # the weights load in an instant
     device = torch.accelerator.current_accelerator() or torch.device("cpu")
     model = TRMForPuzzles.from_pretrained(folder / MODEL).eval()
-    model.to(device)  # type: ignore[arg-type]  # transformers wraps it without its types
+    model.to(device)
     return model
 
 

@@ -1,10 +1,13 @@
 """torch.compile over the recursion: fewer, larger kernels, and on a GPU none that the host has to start one by one.
 
-Only training is compiled: its shapes never change. What comes out differs from the eager recursion in the last digits,
-so :mod:`trm.parity` holds for the eager one.
+Only training is compiled, whose shapes never change; a solver's batch shrinks and grows. What comes out differs from
+the eager recursion in the last digits, so :mod:`trm.parity` holds for the eager one.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
 
 import torch
 
@@ -12,20 +15,32 @@ from trm.modeling import TRMForPuzzles
 from trm.options import Compile
 from trm.recursion import Hidden, Latents
 
+Recursion = Callable[[Hidden, Hidden, Hidden], Latents]
+
 
 def compile_recursion(model: TRMForPuzzles, what: Compile) -> None:
-    """Compile a part of the model, in place; the compiling itself happens at the first step."""
+    """Let the model train with compiled parts; the compiling itself happens at the first step."""
+    if what == "off":
+        return
+    eager: Recursion = model.recur
+    compiled = _compiled(model, what)
+
+    def recur(x: Hidden, y: Hidden, z: Hidden) -> Latents:
+        return compiled(x, y, z) if torch.is_grad_enabled() else eager(x, y, z)
+
+    model.recur = recur  # type: ignore[method-assign,assignment]
+
+
+def _compiled(model: TRMForPuzzles, what: Compile) -> Recursion:
     if what == "network":
-        for network in model.networks:
-            network.compile(dynamic=False)
-    elif what == "recursion":
-        model.recur = torch.compile(model.recur, fullgraph=True, dynamic=False)  # type: ignore[method-assign]
-    elif what == "cuda_graphs":
-        replayed = torch.compile(model.recur, fullgraph=True, dynamic=False, mode="reduce-overhead")
+        return partial(model.recur, networks=[torch.compile(network, dynamic=False) for network in model.networks])
+    if what == "recursion":
+        return torch.compile(model.recur, fullgraph=True, dynamic=False)
+    replayed = torch.compile(model.recur, fullgraph=True, dynamic=False, mode="reduce-overhead")
 
-        def recur(x: Hidden, y: Hidden, z: Hidden) -> Latents:
-            torch.compiler.cudagraph_mark_step_begin()
-            y, z = replayed(x, y, z)
-            return y.clone(), z.clone()  # the next replay writes over a graph's own memory
+    def recur(x: Hidden, y: Hidden, z: Hidden) -> Latents:
+        torch.compiler.cudagraph_mark_step_begin()
+        y, z = replayed(x, y, z)
+        return y.clone(), z.clone()  # the next replay writes over a graph's own memory
 
-        model.recur = recur  # type: ignore[method-assign]
+    return recur

@@ -9,6 +9,7 @@ the value of going on, is used only by HRM's form of halting.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -122,11 +123,15 @@ class TRMForPuzzles(PreTrainedModel):
         cells = h[:, self.config.prefix :]
         return F.linear(cells, self.embedding.weight) if self.head is None else self.head(cells)
 
-    def recur(self, x: Hidden, y: Hidden, z: Hidden) -> Latents:
-        """The T rounds of a supervision step: what :func:`trm.engine.compile_recursion` compiles."""
+    def recur(self, x: Hidden, y: Hidden, z: Hidden, networks: Sequence[Callable[..., Hidden]] = ()) -> Latents:
+        """The T rounds of a supervision step.
+
+        Args:
+            networks: take the place of the model's own (:mod:`trm.engine`).
+        """
         config = self.config
         angles = self.networks[0].angles(x)  # type: ignore[operator]  # torch types it as any module
-        f_z, f_y = (partial(self.networks[i], angles=angles) for i in (0, -1))
+        f_z, f_y = (partial((networks or self.networks)[i], angles=angles) for i in (0, -1))
         return deep_recursion(build_round(config.recursion, f_z, f_y, config.n, config.tracked), x, y, z, config.T)
 
     def forward(

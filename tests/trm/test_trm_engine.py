@@ -148,6 +148,21 @@ def test_training_can_be_compiled(task, problems, tiny, tmp_path):
     assert [e["grad_norm"] for e in compiled] != [e["grad_norm"] for e in eager], "nothing was compiled"
 
 
+@needs_compiler
+def test_a_solver_s_batches_are_not_compiled():
+    """They shrink and grow, and every size would be compiled anew."""
+    torch._dynamo.reset()
+    torch._dynamo.utils.counters.clear()
+    model = TRMForPuzzles(TRMConfig(**SMALL))
+    compile_recursion(model, "recursion")
+    with torch.inference_mode():
+        for rows in (1, 2, 3):
+            model(torch.zeros(rows, 6, dtype=torch.long))
+    assert not torch._dynamo.utils.counters["frames"]
+    model(torch.zeros(2, 6, dtype=torch.long))
+    assert torch._dynamo.utils.counters["frames"]["ok"] == 1
+
+
 @pytest.mark.parametrize("variant", [{"experts": 2}, {"recursion": "fixed_point"}])
 def test_what_cannot_be_compiled_is_refused(variant):
     with pytest.raises(UserError, match="compile"):
