@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from trm.configuration import TRMConfig
+from trm.products import product
 
 REPEATS = 5  # at least, after a first one
 CALLS = 10  # that a GPU is given at once, so that starting one does not count
@@ -19,7 +20,8 @@ class Product:
     """One matrix product of the network: ``[rows, inner] x [inner, columns]``.
 
     Attributes:
-        flops_per_second: of the fastest repeat, in the faster of the two layouts of the second matrix.
+        flops_per_second: of the fastest repeat of the fastest way: torch's product with the second matrix in either
+            layout, or :func:`trm.products.product`.
     """
 
     name: str
@@ -70,7 +72,7 @@ def matmul_rate(
 
     Args:
         precision: ``float32`` or ``bfloat16``.
-        seconds: of each product and layout at least.
+        seconds: of each product and way at least.
     """
     dtype = getattr(torch, precision)
     products = []
@@ -82,16 +84,16 @@ def matmul_rate(
 
 @torch.no_grad()
 def _fastest(rows: int, inner: int, columns: int, dtype: torch.dtype, device: torch.device, seconds: float) -> float:
-    left = torch.randn(rows, inner, device=device).to(dtype)
-    right = torch.randn(inner, columns, device=device).to(dtype)
+    left, weight = (torch.randn(*size, device=device).to(dtype) for size in ((rows, inner), (columns, inner)))
+    right = weight.t().contiguous()
     on_cpu = device.type == "cpu"
     calls, best = 1 if on_cpu else CALLS, float("inf")
-    for second in (right, right.t().contiguous().t()):
+    for multiply in (lambda: left @ right, lambda: left @ weight.t(), lambda: product(left, weight)):
         until, done = time.perf_counter() + seconds, 0
         while done <= REPEATS or time.perf_counter() < until:
             started = time.perf_counter()
             for _ in range(calls):
-                left @ second
+                multiply()
             if not on_cpu:
                 torch.accelerator.synchronize()
             if done:  # the first pays for what torch sets up

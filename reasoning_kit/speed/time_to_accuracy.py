@@ -262,7 +262,7 @@ def _known_runs(out: Path, question: dict[str, Any], specs: Sequence[RunSpec]) -
 
 
 def _forget_compiled(spec: RunSpec) -> None:
-    """Each run that compiles pays for it itself."""
+    """Each run that compiles pays for it itself; what inductor has on disk from an earlier one makes that cheaper."""
     if getattr(spec.options, "compile", "off") != "off":
         import torch
 
