@@ -35,9 +35,7 @@ class Symmetries:
         return Symmetries(self.position.argsort(1), self.token.argsort(1))
 
     @staticmethod
-    def identity(
-        batch: int, positions: int, vocabulary: int, device: torch.device | str | None = None
-    ) -> Symmetries:
+    def identity(batch: int, positions: int, vocabulary: int, device: torch.device | str | None = None) -> Symmetries:
         return Symmetries(
             torch.arange(positions, device=device).expand(batch, -1),
             torch.arange(vocabulary, device=device).expand(batch, -1),

@@ -54,7 +54,9 @@ class Shape:
             "trainer": {"use_cpu": True} if self.use_cpu else {},
         }
         names = ("width", "prefix", "T", "n", "precision")
-        return TRMOptions(**{name: getattr(self, name) for name in names}, batch_size=self.batch, mixer="mlp", **settings)
+        return TRMOptions(
+            **{name: getattr(self, name) for name in names}, batch_size=self.batch, mixer="mlp", **settings
+        )
 
     def data(self) -> tuple[Task, list[Problem]]:
         from benchmarks.task import load_task
