@@ -1,4 +1,4 @@
-"""One program of ``bench trm-step``, in a process of its own: ``python -m reasoning_kit.speed.step_program SHAPE.json``.
+"""One program of ``bench trm-step``, in a process of its own: ``python -m reasoning_kit.speed.step_program SHAPE``.
 
 It takes one training step for each line that it reads and answers with the seconds that it took; at the end of its
 input it tells the most memory that it used. So several programs take turns, and each one's memory is its own.
