@@ -30,6 +30,8 @@ def main(folder: Path, batch_size: int) -> None:
             "world": state.num_processes,
         }
         (folder / "losses.json").write_text(json.dumps(found))
+    state.wait_for_everyone()
+    state.destroy_process_group()  # else gloo's threads may end the process with an abort
 
 
 if __name__ == "__main__":
