@@ -138,6 +138,8 @@ def run_of_two(folder: Path, rank: int, port: int, pipe=None) -> None:
         ACCELERATE_USE_CPU="true", GLOO_SOCKET_IFNAME="lo",
     )  # fmt: skip
     run(folder, pipe)
+    torch.distributed.barrier()
+    torch.distributed.destroy_process_group()  # else gloo's threads may end the process with an abort
 
 
 def together(processes, folder: Path, kill_at: float = float("inf")) -> None:
@@ -154,9 +156,10 @@ def together(processes, folder: Path, kill_at: float = float("inf")) -> None:
     reached = 0
     while reached < min(kill_at, STEPS):
         reached = here.recv()
-    for process in pair:
-        if kill_at < STEPS:
+    if kill_at < STEPS:
+        for process in pair:  # at once: who hears that the other is gone ends with an error of its own
             os.kill(process.pid, signal.SIGKILL)
+    for process in pair:
         process.join()
         assert process.exitcode == (-signal.SIGKILL if kill_at < STEPS else 0)
 
