@@ -5,13 +5,18 @@ from __future__ import annotations
 import os
 import platform
 import resource
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
 
 PACKAGES = (
     "reasoning_kit", "torch", "transformers", "trl", "peft", "accelerate", "datasets", "hydra-core", "numpy",
@@ -40,6 +45,27 @@ def git_revision() -> dict[str, Any]:
         return done.stdout.strip()
 
     return {"commit": git("rev-parse", "HEAD"), "changed": bool(git("status", "--porcelain", "--untracked-files=no"))}
+
+
+def surroundings() -> dict[str, Any]:
+    """What a result says beside its numbers: the command, when it ended, versions, hardware and git revision."""
+    import torch
+
+    return {
+        "command": shlex.join(["reasoning-kit", *sys.argv[1:]]),
+        "ended": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": versions() | {"cuda": torch.version.cuda},
+        "hardware": hardware(),
+        "git": git_revision(),
+    }
+
+
+def compute_device(use_cpu: bool = False) -> torch.device:
+    """The accelerator where there is one, unless the CPU is asked for."""
+    import torch
+
+    found = None if use_cpu else torch.accelerator.current_accelerator()
+    return found or torch.device("cpu")
 
 
 def hardware() -> dict[str, Any]:

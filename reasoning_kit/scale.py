@@ -45,7 +45,7 @@ def scale_run(
         UserError: if the run is not finished or thinks in tokens, an option is wrong, or a problem was trained on.
     """
     from benchmarks.records import write_atomically
-    from reasoning_kit.environment import git_revision, hardware, use_free_cores, versions
+    from reasoning_kit.environment import surroundings, use_free_cores
     from reasoning_kit.inspect_run import chosen_problems
     from reasoning_kit.report.scaling import scaling_page, scaling_table
     from reasoning_kit.thinking_longer import Settings, check, measure
@@ -74,10 +74,7 @@ def scale_run(
         "trained_steps": options.supervision_steps,
         "series": [asdict(line) for line in series],
         "seconds": time.perf_counter() - started,
-        "versions": versions(),
-        "hardware": hardware(),
-        "git": git_revision(),
-    }
+    } | surroundings()
     console.print(scaling_table(series))
     out = out or folder / "scaling"
     write_atomically(out / JSON, json.dumps(found, indent=1))
@@ -105,16 +102,15 @@ def load_recursive_run(folder: Path) -> RunSpec:
 
 def load_recursive(folder: Path) -> TRMForPuzzles:
     """The trained model of such a run, on the GPU where there is one."""
-    import torch
     from transformers.utils import logging
 
+    from reasoning_kit.environment import compute_device
     from reasoning_kit.experiment import MODEL
     from trm.modeling import TRMForPuzzles
 
     logging.disable_progress_bar()  # the weights load in an instant
-    device = torch.accelerator.current_accelerator() or torch.device("cpu")
     model = TRMForPuzzles.from_pretrained(folder / MODEL).eval()
-    model.to(device)
+    model.to(compute_device())
     return model
 
 

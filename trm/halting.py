@@ -87,16 +87,18 @@ def minimum_steps(batch: int, most: int, exploration: float, generator: torch.Ge
 
 
 def halts(steps: Int[Tensor, " b"], output: TRMOutput, minimum: Int[Tensor, " b"], most: int) -> Bool[Tensor, " b"]:
-    """In training: (steps >= most or q > 0) and steps >= minimum, where q is the halting logit, less the continue
-    logit in HRM's form. Evaluation runs all steps unless told otherwise."""
+    """In training: (steps >= most or :func:`trust` > 0) and steps >= minimum. Evaluation runs all steps unless told
+    otherwise (:mod:`trm.rollout`)."""
     done = steps >= most
     if output.halting_logit is not None:
-        done = done | wants_to_halt(output)
+        done = done | (trust(output) > 0)
     return done & (steps >= minimum)
 
 
-def wants_to_halt(output: TRMOutput) -> Bool[Tensor, " b"]:
-    """Where the halting head takes the answer for right; in HRM's form, where halting is worth more than going on."""
-    halt, going_on = output.halting_logit, output.continue_logit
-    assert halt is not None
-    return halt > 0 if going_on is None else halt > going_on
+def trust(output: TRMOutput) -> Float[Tensor, " b"]:
+    """The halting logit, less the logit of going on in HRM's form: above 0 the model takes its answer for right. NaN
+    without halting head."""
+    if output.halting_logit is None:
+        assert output.logits is not None
+        return output.logits.new_full((len(output.logits),), torch.nan, dtype=torch.float32)
+    return output.halting_logit if output.continue_logit is None else output.halting_logit - output.continue_logit

@@ -14,11 +14,12 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trm.modeling import TRMForPuzzles, TRMOutput
+from trm.halting import trust
+from trm.modeling import TRMForPuzzles
 from trm.recursion import Latents
 from trm.trajectories import Noise
 
@@ -150,14 +151,6 @@ class Slots:
         if self.halting:
             done |= (said[:, -1] > 0) & (rows.stayed >= self.patience)
         return np.repeat(done.reshape(-1, self.together).any(1), self.together)
-
-
-def trust(output: TRMOutput) -> Float[Tensor, " b"]:
-    """The halting logit, less the logit of going on in HRM's form; NaN without halting head."""
-    assert output.logits is not None
-    if output.halting_logit is None:
-        return output.logits.new_full((len(output.logits),), torch.nan, dtype=torch.float32)
-    return output.halting_logit if output.continue_logit is None else output.halting_logit - output.continue_logit
 
 
 class _Waiting:

@@ -29,9 +29,10 @@ from benchmarks.task import Task
 from benchmarks.voting import rank_votes
 from trm import pricing
 from trm.examples import PuzzleTable
+from trm.halting import trust
 from trm.modeling import TRMForPuzzles, check_inputs
 from trm.options import NOISE, PATIENCE, Select
-from trm.rollout import Jobs, Rollout, Slots, trust
+from trm.rollout import Jobs, Rollout, Slots
 from trm.trajectories import Noise, most_trusted, seed_of
 
 MOST_SHOWN = 5  # answers of a vote that are kept for people to see

@@ -67,9 +67,3 @@ def seed_of(problem: str, variant: int, trajectory: int) -> int:
 def most_trusted(rollouts: Sequence[Rollout]) -> int:
     """Which of them has the highest halting logit after its last step; the first of equals."""
     return int(np.argmax([rollout.trust[-1] for rollout in rollouts]))
-
-
-def stopped_by_first(rollouts: Sequence[Rollout], patience: int) -> list[Rollout]:
-    """Full rollouts as they would have been had all stopped with the first that wants to halt."""
-    sure = [step for rollout in rollouts if (step := rollout.sure_at(patience)) is not None]
-    return [rollout.stopped(min(sure)) for rollout in rollouts] if sure else list(rollouts)

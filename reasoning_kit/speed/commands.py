@@ -11,7 +11,7 @@ from rich.console import Console
 
 from benchmarks.errors import UserError, did_you_mean
 from reasoning_kit.checking import at_least
-from reasoning_kit.environment import free_cores, use_free_cores
+from reasoning_kit.environment import compute_device, free_cores, use_free_cores
 from reasoning_kit.speed.result import progress_line, write_result
 from reasoning_kit.speed.show import solve_table, step_table
 from reasoning_kit.speed.step_program import PLAIN, Shape
@@ -100,23 +100,16 @@ def check_shape(shape: Shape, programs: Sequence[str]) -> None:
     Raises:
         UserError: naming the size.
     """
-    from benchmarks.task import load_task
-    from trm.trainer import build
-
-    task = load_task("sudoku", size=shape.size)
     for program in programs:
-        build(task, replace(shape, program=program).options())
+        replace(shape, program=program).config()
 
 
 def matmul_rates(shape: Shape, precisions: Sequence[str]) -> dict[str, MatmulRate]:
     import torch
 
-    from benchmarks.task import load_task
     from reasoning_kit.speed.matmul import matmul_rate
-    from trm.trainer import build
 
-    config = build(load_task("sudoku", size=shape.size), replace(shape, program=PLAIN).options())
-    device = torch.device("cpu") if shape.use_cpu else torch.accelerator.current_accelerator() or torch.device("cpu")
+    config, device = replace(shape, program=PLAIN).config(), compute_device(shape.use_cpu)
     torch.set_num_threads(shape.threads)
     return {name: matmul_rate(config, shape.batch, name, device) for name in precisions}
 

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import shlex
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +12,7 @@ from rich.console import Console
 
 from benchmarks.errors import UserError
 from benchmarks.records import write_atomically
-from reasoning_kit.environment import git_revision, hardware, versions
-
-
-def surroundings() -> dict[str, Any]:
-    """The command, when it ran, versions, hardware and git revision."""
-    import torch
-
-    return {
-        "command": shlex.join(["reasoning-kit", *sys.argv[1:]]),
-        "ended": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": versions() | {"cuda": torch.version.cuda},
-        "hardware": hardware(),
-        "git": git_revision(),
-    }
+from reasoning_kit.environment import surroundings
 
 
 def write_result(path: Path, found: Mapping[str, Any]) -> None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 if TYPE_CHECKING:
     from benchmarks.problem import Problem
     from benchmarks.task import Task
+    from trm.configuration import TRMConfig
     from trm.options import TRMOptions
 
 PLAIN = "plain"
@@ -58,10 +59,23 @@ class Shape:
             **{name: getattr(self, name) for name in names}, batch_size=self.batch, mixer="mlp", **settings
         )
 
-    def data(self) -> tuple[Task, list[Problem]]:
+    def task(self) -> Task:
         from benchmarks.task import load_task
 
-        task = load_task("sudoku", size=self.size)
+        return load_task("sudoku", size=self.size)
+
+    def config(self) -> TRMConfig:
+        """Of the model, plain or ours.
+
+        Raises:
+            UserError: if the sizes do not fit together.
+        """
+        from trm.trainer import build
+
+        return build(self.task(), self.options())
+
+    def data(self) -> tuple[Task, list[Problem]]:
+        task = self.task()
         return task, task.generate("train", 2 * self.batch, seed=0)
 
 
@@ -91,13 +105,13 @@ class Turns:
 def run_plain(shape: Shape, turns: Turns) -> None:
     import torch
 
+    from reasoning_kit.environment import compute_device
     from reasoning_kit.speed.plain import PlainTraining
-    from trm.trainer import build
 
     task, problems = shape.data()
-    device = torch.device("cpu") if shape.use_cpu else torch.accelerator.current_accelerator() or torch.device("cpu")
+    device = compute_device(shape.use_cpu)
     input_ids, labels = (ids[: shape.batch].to(device) for ids in task.encode(problems))
-    training = PlainTraining(build(task, shape.options()), shape.batch, getattr(torch, shape.precision), device)
+    training = PlainTraining(shape.config(), shape.batch, getattr(torch, shape.precision), device)
     while turns.next():
         training.step(input_ids, labels)
 
@@ -111,7 +125,7 @@ def run_ours(shape: Shape, turns: Turns) -> None:
     from trm.ema import EMACallback
     from trm.examples import Examples
     from trm.modeling import TRMForPuzzles
-    from trm.trainer import TRMTrainer, build
+    from trm.trainer import TRMTrainer
 
     class Listening(TrainerCallback):
         def on_step_begin(self, args, state, control, **_):
@@ -122,7 +136,7 @@ def run_ours(shape: Shape, turns: Turns) -> None:
     with tempfile.TemporaryDirectory() as folder:
         budget = Budget("steps", NEVER)
         trainer = TRMTrainer(
-            TRMForPuzzles(build(task, options)),
+            TRMForPuzzles(shape.config()),
             training_arguments(options, budget, 0, Path(folder)),
             examples=Examples(task, problems, options),
             options=options,

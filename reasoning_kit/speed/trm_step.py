@@ -165,6 +165,5 @@ def _started(shape: Shape) -> Iterator[_Program]:
 
 def _flops(shape: Shape) -> float:
     from trm import pricing
-    from trm.trainer import build
 
-    return shape.batch * pricing.training_step(build(shape.data()[0], shape.options()))
+    return shape.batch * pricing.training_step(shape.config())

@@ -124,7 +124,11 @@ def three_steps(what, **settings):
 @needs_compiler
 @pytest.mark.parametrize(
     ("what", "settings"),
-    [("recursion", {"mixer": "mlp"}), ("network", {"mixer": "attention", "gradient_evaluations": 2})],
+    [
+        ("recursion", {"mixer": "mlp"}),
+        ("network", {"mixer": "attention", "gradient_evaluations": 2}),
+        ("cuda_graphs", {"mixer": "mlp"}),  # a CPU leaves the graphs out and runs everything else
+    ],
 )
 def test_a_compiled_recursion_is_the_eager_one(what, settings):
     torch._dynamo.reset()

@@ -17,7 +17,7 @@ from trm.options import TRMOptions
 from trm.rollout import Rollout
 from trm.solver import TRMSolver
 from trm.trainer import build, train
-from trm.trajectories import Noise, most_trusted, seed_of, stopped_by_first
+from trm.trajectories import Noise, most_trusted, seed_of
 
 OPTIONS = TRMOptions(width=32, inner_multiple=32, T=1, n=1, supervision_steps=6)
 
@@ -147,8 +147,7 @@ def test_rollouts_are_cut_where_they_would_have_stopped():
     short = rollout.stopped(3)
     assert (short.steps, short.changed.tolist(), short.tokens.tolist()) == (3, [1, 2], [[0, 1], [2, 3]])
     later = replace(rollout, trust=np.array([-1, -1, -1, -1, 9], np.float32))
-    assert [r.steps for r in stopped_by_first([later, rollout], 1)] == [3, 3]
-    assert most_trusted(stopped_by_first([later, rollout], 1)) == 1
+    assert most_trusted([later.stopped(3), short]) == 1
     assert most_trusted([rollout, later]) == 1
 
 
@@ -201,7 +200,9 @@ def test_first_to_halt_is_the_full_rollouts_cut_short(task, problems, trained, p
     full = TRMSolver(trained, task, trajectories=3).roll_out(problems[:40])
     race = TRMSolver(trained, task, trajectories=3, select="first", patience=patience).roll_out(problems[:40], 6)
     for [whole], [raced] in zip(full, race, strict=True):
-        expected = stopped_by_first(whole.rollouts, patience)
+        sure = [step for r in whole.rollouts if (step := r.sure_at(patience)) is not None]
+        end = min(sure, default=whole.rollouts[0].steps)
+        expected = [rollout.stopped(end) for rollout in whole.rollouts]
         assert [r.steps for r in raced.rollouts] == [r.steps for r in expected]
         for a, b in zip(raced.rollouts, expected, strict=True):
             assert np.array_equal(a.tokens, b.tokens)
