@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar
 
 from benchmarks.problem import Answer, Problem, Verdict
 from benchmarks.task import Task
@@ -38,6 +38,7 @@ class Solution:
         text: what a language model wrote.
         trajectory: the thinking, in order; the last entry holds the final answer.
         step_flops: cumulative price after each entry of ``trajectory``, where answers exist along the way.
+        unit: what these entries are.
         seen: every different answer on the way, of all trajectories, votes and steps; for the oracle, which lets the
             verifier choose among them.
     """
@@ -50,6 +51,7 @@ class Solution:
     text: str = ""
     trajectory: tuple[Step, ...] = ()
     step_flops: tuple[float, ...] = ()
+    unit: Literal["steps", "samples"] = "steps"
     seen: tuple[Answer, ...] = ()
 
 
@@ -162,14 +164,14 @@ def scaling_curve(judge: Judge, predictions: Sequence[Prediction]) -> list[Scali
         flops = sum(p.solution.flops for p in predictions) / count
         right = sum(p.verdict.correct for p in predictions) / count
         return [ScalingPoint("whole answer", flops, right, len(predictions))]
-    points = []
+    points, unit = [], predictions[0].solution.unit
     for step in range(depth):
         right, flops = 0, 0.0
         for p in predictions:
             last = min(step, len(p.solution.step_flops) - 1)
             right += judge(p.problem, p.solution.trajectory[last].answer)
             flops += p.solution.step_flops[last]
-        points.append(ScalingPoint(f"{step + 1} steps", flops / count, right / count, len(predictions)))
+        points.append(ScalingPoint(f"{step + 1} {unit}", flops / count, right / count, len(predictions)))
     return points
 
 

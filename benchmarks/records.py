@@ -27,19 +27,21 @@ class RunRecord:
     """One method trained on one task with one seed.
 
     Attributes:
-        task: ``name, family, measure, positions``, and how it was asked for.
+        task: ``name, family, measure``.
         method: the name of its row: ``direct, trm, answer_only, cot, grpo``, or a variant of one of them, which is
             ``config["base"]``; ``config["label"]`` is its name for readers. Records without them are of the five.
         seed: of weights, order and augmentation; the problems have a seed of their own in ``config``.
         config: the resolved configuration of this run; ``fingerprint`` is its hash.
         data: ``fingerprint, train, test, train_orbits, test_orbits, source``.
         budget: ``unit, limit``.
+        parameters: ``None`` for a served model of unknown size.
         training: :class:`benchmarks.compute.Cost` as a dict, the start checkpoint's share included.
         peak_memory_bytes: largest resident size of the process.
         energy_joules: of the GPU, where NVML answers.
         metrics: name -> ``{"value", "low", "high", "problems", "clusters", "interval"}``; always ``accuracy``,
-            ``exact``, ``valid``; then plain means ``flops_per_answer, seconds_per_answer, steps_per_answer,
-            tokens_per_answer``, and ``oracle`` (:class:`benchmarks.evaluation.Evaluation`), with only ``value``.
+            ``exact``, ``valid``; then with only ``value``: the means ``flops_per_answer, seconds_per_answer,
+            steps_per_answer, tokens_per_answer``, for language models the throughput ``tokens_per_second``, and
+            ``oracle`` (:class:`benchmarks.evaluation.Evaluation`). FLOPs that nobody knows are ``None``.
         curve: accuracy during training: ``{"flops", "seconds", "examples", "accuracy", "problems"}``.
         scaling: accuracy against compute per answer: :class:`benchmarks.evaluation.ScalingPoint` as dicts.
         notes: where this method could not be matched with the others, in words for the reader.
@@ -55,7 +57,7 @@ class RunRecord:
     fingerprint: str
     data: dict[str, Any]
     budget: dict[str, Any]
-    parameters: int
+    parameters: int | None
     training: dict[str, float]
     metrics: dict[str, dict[str, Any]]
     curve: list[dict[str, float]]

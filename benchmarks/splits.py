@@ -10,6 +10,7 @@ from pathlib import Path
 from datasets import Dataset
 
 from benchmarks.errors import UserError
+from benchmarks.grid_task import GridTask
 from benchmarks.problem import Problem
 from benchmarks.task import Split, Task
 
@@ -94,15 +95,14 @@ def prove_disjoint(train: Sequence[Problem], test: Sequence[Problem], where: str
 
 
 def to_dataset(task: Task, problems: Sequence[Problem]) -> Dataset:
-    """Rows ``id, question, answer, input_ids, labels, meta`` for the trainers."""
-    input_ids, labels = task.encode(problems)
-    return Dataset.from_dict(
-        {
-            "id": [p.id for p in problems],
-            "question": [p.question for p in problems],
-            "answer": [p.answer for p in problems],
-            "input_ids": input_ids.tolist(),
-            "labels": labels.tolist(),
-            "meta": [dict(p.meta) | {"orbit": p.orbit} for p in problems],
-        }
-    )
+    """Rows ``id, question, answer, meta``, and of a grid family ``input_ids, labels``."""
+    columns = {
+        "id": [p.id for p in problems],
+        "question": [p.question for p in problems],
+        "answer": [p.answer for p in problems],
+        "meta": [dict(p.meta) | {"orbit": p.orbit} for p in problems],
+    }
+    if isinstance(task, GridTask):
+        input_ids, labels = task.encode(problems)
+        columns |= {"input_ids": input_ids.tolist(), "labels": labels.tolist()}
+    return Dataset.from_dict(columns)

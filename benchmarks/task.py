@@ -1,34 +1,28 @@
 """Task: what every family of problems implements, so that every method can learn it and one verifier judges all.
 
-A family gives a *grid form* (token ids and labels of fixed length, for recursive models), a *text form*
-(question and answer as strings, for language models), its symmetries, and exactly one :meth:`Task.verify`.
+A family gives a *text form* (question and answer as strings, for language models) and exactly one
+:meth:`Task.verify`; most also give a *grid form* for recursive models and their symmetries
+(:class:`benchmarks.grid_task.GridTask`).
 ``load_task("sudoku", size=6)`` builds one by name.
 """
 
 from __future__ import annotations
 
-import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import torch
-from jaxtyping import Int
-from torch import Tensor
 
 from benchmarks.errors import UserError, did_you_mean
 from benchmarks.problem import Answer, Problem, Verdict
 from benchmarks.puzzles.files import sample
-from benchmarks.symmetries import Symmetries
 
 Split = Literal["train", "test"]
 Measure = Literal["exact", "valid"]
-
-# Token 0 is padding in every family.
-PADDING = 0
 
 
 class Task(ABC):
@@ -38,10 +32,8 @@ class Task(ABC):
         family: the registry's name of the family.
         name: family and options in one word, for example ``sudoku-4x4``.
         measure: which field of a verdict is reported as accuracy.
-        positions: length ``l`` of the grid form.
-        vocabulary: the character of every grid token from 1 on (token 0 is padding), so
-            ``vocabulary_size == len(vocabulary) + 1``.
         alphabet: the characters that questions, traces and answers in text form may use.
+        instructions: for a model that was not trained here: what is asked, and in what form the answer is wanted.
     """
 
     family: ClassVar[str]
@@ -53,19 +45,11 @@ class Task(ABC):
 
     @property
     @abstractmethod
-    def positions(self) -> int: ...
-
-    @property
-    @abstractmethod
-    def vocabulary(self) -> str: ...
-
-    @property
-    def vocabulary_size(self) -> int:
-        return len(self.vocabulary) + 1
-
-    @property
-    @abstractmethod
     def alphabet(self) -> str: ...
+
+    @property
+    @abstractmethod
+    def instructions(self) -> str: ...
 
     # --- problems -------------------------------------------------------------------------------
 
@@ -129,76 +113,20 @@ class Task(ABC):
     def verify(self, problem: Problem, answer: Answer | None) -> Verdict:
         """The family's only verifier. ``None`` (nothing could be parsed) is wrong."""
 
-    # --- grid form ------------------------------------------------------------------------------
-
-    @abstractmethod
-    def encode(self, problems: Sequence[Problem]) -> tuple[Int[Tensor, "b l"], Int[Tensor, "b l"]]:
-        """Token ids and labels; positions without a label hold :data:`benchmarks.symmetries.IGNORE`."""
-
-    @abstractmethod
-    def restore(self, input_ids: Int[Tensor, " l"], labels: Int[Tensor, " l"]) -> tuple[str, str]:
-        """The question and answer of one row of :meth:`encode`, its inverse (also after a symmetry)."""
-
-    @abstractmethod
-    def decode(self, problem: Problem, tokens: Int[Tensor, " l"]) -> Answer:
-        """The answer that a row of predicted tokens spells; a token that is no symbol becomes ``?``."""
-
-    @abstractmethod
-    def sample_symmetries(self, batch: int, generator: torch.Generator) -> Symmetries:
-        """Random symmetries of the family, one per row; all of its symmetries can be drawn."""
+    # --- more of a problem -----------------------------------------------------------------------
 
     def augment(self, problems: Sequence[Problem], generator: torch.Generator) -> list[Problem]:
-        """Each problem under a random symmetry: the same augmentation for language models as for recursive ones."""
-        input_ids, labels = self.encode(problems)
-        symmetries = self.sample_symmetries(len(problems), generator)
-        moved = zip(problems, symmetries.apply(input_ids), symmetries.apply(labels), strict=True)
-        return [
-            replace(problem, question=question, answer=answer)
-            for problem, (question, answer) in ((p, self.restore(ids, lab)) for p, ids, lab in moved)
-        ]
-
-    # --- puzzles and their variants -------------------------------------------------------------
+        """Each problem under a random symmetry of the family; as it is where the family has none."""
+        return list(problems)
 
     def puzzle_of(self, problem: Problem) -> str | None:
         """Key of the puzzle whose hidden rule the problem is an example of (ARC); each variant of a puzzle gets a
         vector of its own. ``None``: the rule is the family's, and all problems share one vector."""
         return None
 
-    def variants(self, problem: Problem, most: int) -> int:
-        """How many different numbered variants there are, at most ``most``; variant 0 is the problem as it is."""
-        return most
-
-    def encode_variants(
-        self, problems: Sequence[Problem], variants: Sequence[int], generator: torch.Generator | None = None
-    ) -> tuple[Int[Tensor, "b l"], Int[Tensor, "b l"]]:
-        """:meth:`encode` each problem under its numbered symmetry; a number always means the same symmetry.
-
-        Args:
-            generator: draws what is new each time a training problem is used (ARC: where the grids lie).
-        """
-        input_ids, labels = self.encode(problems)
-        symmetries = self._numbered_symmetries(problems, variants)
-        return symmetries.apply(input_ids), symmetries.apply(labels)
-
-    def decode_variant(self, problem: Problem, variant: int, tokens: Int[Tensor, " l"]) -> Answer:
-        """The answer to the problem itself, from the tokens predicted for its variant."""
-        back = self._numbered_symmetries([problem], [variant]).inverse()
-        return self.decode(problem, back.apply(tokens[None])[0])
-
     def combine(self, ranked: Sequence[Answer]) -> Answer:
-        """The answer to give when several variants of a problem were answered, the most frequent answer first."""
+        """The answer to give when a problem was answered several times, the most frequent answer first."""
         return ranked[0]
-
-    def _numbered_symmetries(self, problems: Sequence[Problem], variants: Sequence[int]) -> Symmetries:
-        rows = [self._numbered_symmetry(p, v) for p, v in zip(problems, variants, strict=True)]
-        return Symmetries(torch.cat([r.position for r in rows]), torch.cat([r.token for r in rows]))
-
-    def _numbered_symmetry(self, problem: Problem, variant: int) -> Symmetries:
-        if variant == 0:
-            return Symmetries.identity(1, self.positions, self.vocabulary_size)
-        digest = hashlib.sha256(f"{problem.id} {variant}".encode()).digest()
-        generator = torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
-        return self.sample_symmetries(1, generator)
 
     # --- text form ------------------------------------------------------------------------------
 
@@ -229,6 +157,11 @@ FAMILIES = {
     "job-shop": "benchmarks.puzzles.job_shop:JobShop",
     "arc": "benchmarks.puzzles.arc:ARC",
     "arithmetic": "benchmarks.verifiable.arithmetic:Arithmetic",
+    "countdown": "benchmarks.verifiable.countdown:Countdown",
+    "gsm8k": "benchmarks.verifiable.gsm8k:GSM8K",
+    "svamp": "benchmarks.verifiable.svamp:SVAMP",
+    "aqua": "benchmarks.verifiable.aqua:AQuA",
+    "gym": "benchmarks.verifiable.gym:Gym",
 }
 
 

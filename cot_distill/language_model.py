@@ -18,12 +18,14 @@ from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
+    BitsAndBytesConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
     PreTrainedTokenizerFast,
     set_seed,
 )
 from transformers.models.auto.tokenization_auto import get_tokenizer_config
+from transformers.utils import is_bitsandbytes_available
 
 from benchmarks.errors import UserError
 from benchmarks.problem import Problem
@@ -66,7 +68,7 @@ def load_language_model(
         UserError: if ``options.path`` cannot be loaded.
     """
     if options.path is not None:
-        return load_pretrained(options.path)
+        return load_pretrained(options.path, quantize=options.quantize)
     tokenizer = load_tokenizer(options, task)
     config = model_config(options, len(tokenizer))
     config.pad_token_id, config.eos_token_id, config.bos_token_id = (
@@ -96,20 +98,41 @@ def model_config(options: ModelOptions, vocabulary_size: int) -> Any:
     )
 
 
-def load_pretrained(path: str, where: str = "model.path") -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """A saved or hub model with its tokenizer; ``where`` is the configuration key that names it.
+def load_pretrained(
+    path: str, where: str = "model.path", quantize: str = "none"
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """A saved or hub model in float32 with its tokenizer.
+
+    Args:
+        where: the configuration key that names it.
+        quantize: ``4bit`` (NF4) or ``8bit`` for the weights of its linear layers.
 
     Raises:
         UserError: if it cannot be loaded.
     """
     tokenizer = _load(_saved_tokenizer, path, where)
-    return _load(AutoModelForCausalLM.from_pretrained, path, where, dtype=torch.float32), tokenizer
+    extra = {} if quantize == "none" else {"quantization_config": _quantization(quantize)}
+    return _load(AutoModelForCausalLM.from_pretrained, path, where, dtype=torch.float32, **extra), tokenizer
+
+
+def _quantization(bits: str) -> BitsAndBytesConfig:
+    if not is_bitsandbytes_available():
+        raise UserError(
+            "bitsandbytes is not installed.",
+            where=f"model.quantize={bits}",
+            cure="Install the extra: pip install 'reasoning_kit[quantize]', or leave model.quantize out.",
+        )
+    if bits == "8bit":
+        return BitsAndBytesConfig(load_in_8bit=True)
+    return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.float32)
 
 
 def _saved_tokenizer(path: str) -> PreTrainedTokenizerBase:
     """A tokenizer as it was saved: ``AutoTokenizer`` takes a ``qwen2`` model's for Qwen's own, whatever was saved."""
     generic = get_tokenizer_config(path).get("tokenizer_class") in ("TokenizersBackend", "PreTrainedTokenizerFast")
     tokenizer = (PreTrainedTokenizerFast if generic else AutoTokenizer).from_pretrained(path, padding_side="left")
+    if tokenizer.eos_token_id is None:
+        raise ValueError("its tokenizer has no end token, so no answer would ever end")
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
@@ -132,7 +155,7 @@ def render_prompt(tokenizer: PreTrainedTokenizerBase, task: Task, problem: Probl
     """The prompt as text; a chat template, where the tokenizer has one, goes around the question."""
     if not tokenizer.chat_template:
         return prompt_text(task, problem, style)
-    question = f"Solve this {task.family} problem.\n{task.question_text(problem)}"
+    question = f"{task.instructions}\n\n{task.question_text(problem)}"
     chat = tokenizer.apply_chat_template(
         [{"role": "user", "content": question}], tokenize=False, add_generation_prompt=True
     )

@@ -20,6 +20,7 @@ class ModelOptions:
         width, layers, heads, key_value_heads, inner: its shape.
         context: its longest sequence, in tokens.
         lora_rank: rank of LoRA adapters on all linear layers (peft); 0 trains every weight.
+        quantize: load the frozen weights under LoRA in 4 or 8 bits (QLoRA, arXiv 2305.14314; bitsandbytes).
     """
 
     path: str | None = None
@@ -31,6 +32,7 @@ class ModelOptions:
     inner: int = 384
     context: int = 8192
     lora_rank: int = 0
+    quantize: Literal["none", "8bit", "4bit"] = "none"
 
     def __post_init__(self) -> None:
         if min(self.width, self.layers, self.heads, self.key_value_heads, self.inner, self.context) < 1:
@@ -41,6 +43,53 @@ class ModelOptions:
                 where="model",
                 cure="width must be a multiple of heads, and heads of key_value_heads.",
             )
+        if self.quantize != "none" and (self.path is None or self.lora_rank == 0):
+            raise UserError(
+                "only frozen weights can be quantized.",
+                where="model.quantize",
+                cure="Name a pretrained model (model.path) and train adapters (model.lora_rank=16).",
+            )
+
+
+@dataclass(frozen=True)
+class SolverOptions:
+    """How a trained language model answers.
+
+    Attributes:
+        generator: the library that writes.
+        samples: completions of each problem; the most frequent answer is given (self-consistency, arXiv 2203.11171),
+            and whether any is right is recorded as the oracle.
+        temperature: 0 is greedy.
+        top_p: nucleus sampling.
+        token_budget: longest thought, in tokens; one that is not ended by then is ended for the model, which answers
+            at once (budget forcing, arXiv 2501.19393). ``None``: only ``max_length`` ends it.
+    """
+
+    generator: Literal["transformers", "vllm"] = "transformers"
+    samples: int = 1
+    temperature: float = 0.0
+    top_p: float = 1.0
+    token_budget: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.samples < 1 or (self.token_budget is not None and self.token_budget < 0):
+            raise UserError(
+                f"samples={self.samples}, token_budget={self.token_budget}.",
+                where="solver",
+                cure="Give at least 1 sample and no negative budget.",
+            )
+        if not self.temperature >= 0 or not 0 < self.top_p <= 1:
+            raise UserError(
+                f"temperature={self.temperature}, top_p={self.top_p}.",
+                where="solver",
+                cure="Give a temperature of 0 or more, and top_p above 0 and up to 1.",
+            )
+        if self.samples > 1 and self.temperature == 0:
+            raise UserError(
+                f"{self.samples} greedy samples are all alike.",
+                where="solver.temperature",
+                cure="Give for example 0.8, or samples=1.",
+            )
 
 
 @dataclass(frozen=True)
@@ -48,15 +97,23 @@ class SFTOptions:
     """Options of ``method.cot`` and ``method.answer_only``.
 
     Attributes:
+        learning_rate: ``None``: 4e-5 for a pretrained model; from scratch 3e-3, at a constant rate 2e-3.
+        trace: how the programmatic teacher writes (``reasoning-kit tasks show NAME`` lists the styles); ``None``: the
+            family's first.
+        traces: folder of verified traces of a language model (``reasoning-kit teach``), instead of the programmatic
+            teacher.
         schedule: of the learning rate over the budget.
         augment: show problems under random symmetries after the first pass.
         max_length: longest row, and longest completion of the solver, in tokens; longer rows are cut, and counted in
             a warning (the search traces of hard puzzles reach tens of thousands of tokens). ``None``: no cut.
         trainer: handed to TRL's ``SFTConfig``.
+        solver: how the trained model answers.
     """
 
     batch_size: int = 32
-    learning_rate: float = 3e-3
+    learning_rate: float | None = None
+    trace: str | None = None
+    traces: str | None = None
     weight_decay: float = 0.1
     warmup_steps: int = 20
     schedule: Schedule = "cosine"
@@ -64,3 +121,18 @@ class SFTOptions:
     max_grad_norm: float = 1.0
     max_length: int | None = 3072
     trainer: dict[str, Any] = field(default_factory=dict)
+    solver: SolverOptions = field(default_factory=SolverOptions)
+
+    def __post_init__(self) -> None:
+        if self.trace is not None and self.traces is not None:
+            raise UserError(
+                "two teachers.", where="traces", cure="Give trace (the programmatic one) or traces (a folder)."
+            )
+
+    def rate(self, pretrained: bool) -> float:
+        """The learning rate, its default resolved."""
+        if self.learning_rate is not None:
+            return self.learning_rate
+        if pretrained:
+            return 4e-5
+        return 2e-3 if self.schedule == "constant" else 3e-3

@@ -1,22 +1,30 @@
-"""A causal language model answers problems: greedy generation, its thinking kept, every token priced."""
+"""A causal language model answers problems: greedily, by the vote of many samples, or within a budget of thought.
+
+An answer's price is that of its own prompt and its own tokens against a key-value cache: the padding that a batch adds
+is not charged, the prompt once for all samples of a problem.
+"""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from pathlib import Path
 
-import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from benchmarks.compute import CausalLMShape
-from benchmarks.evaluation import BATCH_SIZE, Solution, Step, batched
-from benchmarks.problem import Problem
+from benchmarks.evaluation import BATCH_SIZE, Solution, Step
+from benchmarks.problem import Answer, Problem
 from benchmarks.task import Task
-from benchmarks.text_form import END_THINK, Style, read_completion
+from benchmarks.text_form import END_THINK, Style, completion_text, read_completion
+from benchmarks.voting import rank_votes
+from cot_distill.generation import Completion, Generator, Sampling
 from cot_distill.language_model import render_prompt
+from cot_distill.local import TransformersGenerator
+from cot_distill.options import SolverOptions
 from cot_distill.traces import trace_steps
+
+TOO_LONG = "[the prompt of {} tokens leaves no room in the context of {}]"
 
 
 class CausalLMSolver:
@@ -24,9 +32,8 @@ class CausalLMSolver:
 
     Args:
         max_new_tokens: a completion that does not end within it is judged as far as it got.
-
-    An answer's price is that of its own prompt and its own tokens against a key-value cache; the padding that a
-    batch adds is not charged.
+        options: the generator, samples and votes, and the budget of thought.
+        weights: folder of the saved model, for generators that load it themselves; without it transformers writes.
     """
 
     def __init__(
@@ -36,68 +43,161 @@ class CausalLMSolver:
         task: Task,
         style: Style,
         max_new_tokens: int,
+        options: SolverOptions | None = None,
+        weights: Path | None = None,
     ) -> None:
         self.model, self.tokenizer, self.task, self.style = model, tokenizer, task, style
-        self.max_new_tokens = max_new_tokens
+        self.max_new_tokens, self.options = max_new_tokens, options or SolverOptions()
+        self.weights = weights
+        self._loaded: Generator | None = None
         self.shape = CausalLMShape.of(model.config)
+        self.end_think: list[int] = tokenizer(END_THINK, add_special_tokens=False)["input_ids"]
 
-    @torch.no_grad()
     def solve(
         self,
         problems: Sequence[Problem],
         batch_size: int = BATCH_SIZE,
         on_progress: Callable[[int], None] | None = None,
     ) -> list[Solution]:
-        solutions: list[Solution] = []
-        for batch in batched(problems, batch_size):
-            started = time.perf_counter()
-            solved = self._solve_batch(batch)
-            seconds = (time.perf_counter() - started) / len(batch)
-            solutions += [replace(solution, seconds=seconds) for solution in solved]
-            if on_progress is not None:
-                on_progress(len(solutions))
-        return solutions
+        context = self.model.config.max_position_embeddings
+        prompts = self.prompts(problems)
+        fitting = [i for i, prompt in enumerate(prompts) if len(prompt) < context]
+        found: dict[int, list[Completion]] = {}
 
-    def _solve_batch(self, problems: Sequence[Problem]) -> list[Solution]:
-        prompts = [render_prompt(self.tokenizer, self.task, problem, self.style) for problem in problems]
-        inputs = self.tokenizer(prompts, return_tensors="pt", padding=True, add_special_tokens=False)
-        inputs = inputs.to(self.model.device)
-        was_training = self.model.training
-        self.model.eval()
-        generate: Any = self.model.generate  # typed as a tensor by torch's __getattr__
-        output = generate(
-            input_ids=inputs["input_ids"],
-            attention_mask=inputs["attention_mask"],
-            max_new_tokens=self.max_new_tokens,
-            do_sample=False,
-            pad_token_id=self.tokenizer.pad_token_id,
-            eos_token_id=self.tokenizer.eos_token_id,
-        )
-        self.model.train(was_training)
-        new_tokens = output[:, inputs["input_ids"].shape[1] :]
-        prompt_lengths = inputs["attention_mask"].sum(1).tolist()
+        def keep(number: int, completions: list[Completion]) -> None:
+            found[fitting[number]] = completions
+            if on_progress is not None:
+                on_progress(len(found))
+
+        self.complete([problems[i] for i in fitting], [prompts[i] for i in fitting], batch_size, keep)
         return [
-            self._solution(problem, prompt, new)
-            for problem, prompt, new in zip(problems, prompt_lengths, new_tokens, strict=True)
+            self._solution(problem, found[i]) if i in found else _without_room(len(prompts[i]), context)
+            for i, problem in enumerate(problems)
         ]
 
-    def _solution(self, problem: Problem, prompt_length: int, new: torch.Tensor) -> Solution:
-        ends = (new == self.tokenizer.eos_token_id).nonzero()
-        length = int(ends[0]) + 1 if len(ends) else len(new)
-        text = str(self.tokenizer.decode(new[:length], skip_special_tokens=True))
-        answer = read_completion(self.task, problem, text, self.style)
-        return Solution(
-            answer=answer,
-            flops=self.shape.generation(1, prompt_length, length),
-            seconds=0.0,  # the batch's time is divided when it is done
-            steps=length,
-            tokens=length,
-            text=text,
-            trajectory=(*self._thoughts(text), Step("answer", text.rpartition(END_THINK)[2], answer)),
+    def prompts(self, problems: Sequence[Problem]) -> list[list[int]]:
+        """Token ids, up to the think token."""
+        if not problems:
+            return []
+        texts = [render_prompt(self.tokenizer, self.task, problem, self.style) for problem in problems]
+        return self.tokenizer(texts, add_special_tokens=False)["input_ids"]
+
+    def complete(
+        self,
+        problems: Sequence[Problem],
+        prompts: Sequence[list[int]],
+        batch_size: int,
+        on_result: Callable[[int, list[Completion]], None],
+    ) -> None:
+        """Samples of every problem, each thought within the budget; ``on_result`` gets them problem by problem."""
+        options = self.options
+        budget = options.token_budget if self.style == "cot" else None
+        longest = self.max_new_tokens if budget is None else budget
+        sampling = Sampling(options.samples, options.temperature, options.top_p, longest)
+        generator = self._generator(batch_size)
+        if budget is None:
+            generator.generate(list(prompts), sampling, on_result)
+            return
+        thoughts: dict[int, list[Completion]] = {}
+        if budget:
+            generator.generate(list(prompts), sampling, thoughts.__setitem__)
+        else:
+            thoughts = {i: [Completion("", 0, len(p), False)] * options.samples for i, p in enumerate(prompts)}
+        self.force_answers(generator, problems, prompts, thoughts, on_result)
+
+    def _generator(self, batch_size: int) -> Generator:
+        if self.options.generator == "vllm" and self.weights is not None:
+            from cot_distill.vllm_generator import VLLMGenerator
+
+            self._loaded = self._loaded or VLLMGenerator(str(self.weights))
+            return self._loaded
+        return TransformersGenerator(self.model, self.tokenizer, batch_size)
+
+    def force_answers(
+        self,
+        generator: Generator,
+        problems: Sequence[Problem],
+        prompts: Sequence[list[int]],
+        thoughts: dict[int, list[Completion]],
+        on_result: Callable[[int, list[Completion]], None],
+    ) -> None:
+        """Let every completion that did not end go on to its answer, its thought ended for it where it is open."""
+        open_ones = [(i, k) for i, cs in thoughts.items() for k, c in enumerate(cs) if not c.finished]
+        starts = [self._thought(thoughts[i][k]) for i, k in open_ones]
+        room = Sampling(max_new_tokens=self._answer_room(problems))
+        answered: list[Completion | None] = [None] * len(open_ones)
+        generator.generate(
+            [prompts[i] + start for (i, _), start in zip(open_ones, starts, strict=True)],
+            room,
+            lambda number, completions: answered.__setitem__(number, completions[0]),
         )
+        for (i, k), start, answer in zip(open_ones, starts, answered, strict=True):
+            assert answer is not None
+            ids = (*start, *answer.ids)
+            text = str(self.tokenizer.decode(list(ids), skip_special_tokens=True))
+            thoughts[i][k] = Completion(text, len(ids), len(prompts[i]), answer.finished, ids)
+        for i, completions in thoughts.items():
+            on_result(i, completions)
+
+    def _thought(self, completion: Completion) -> list[int]:
+        """What was written, with the end of the thought behind it where it is missing."""
+        ids = list(completion.ids)
+        return ids if END_THINK in completion.text else ids + self.end_think
+
+    def _answer_room(self, problems: Sequence[Problem]) -> int:
+        """Tokens of the longest answer's form, with the end token."""
+        texts = [completion_text(self.task, problem, None) for problem in problems]
+        return max(len(ids) for ids in self.tokenizer(texts, add_special_tokens=False)["input_ids"]) + 1
+
+    def read(self, problem: Problem, completion: Completion) -> Answer | None:
+        return read_completion(self.task, problem, completion.text, self.style)
+
+    def price(self, completions: Sequence[Completion]) -> float:
+        """FLOPs of all samples of one problem: one prefill, then each sample's tokens."""
+        prompt = completions[0].prompt_tokens or 0
+        whole = [self.shape.generation(1, prompt, c.tokens or 0) for c in completions]
+        return sum(whole) - (len(completions) - 1) * self.shape.generation(1, prompt, 0)
+
+    def _solution(self, problem: Problem, completions: list[Completion]) -> Solution:
+        answers = [self.read(problem, completion) for completion in completions]
+        tokens = sum(c.tokens or 0 for c in completions)
+        first = completions[0]
+        solution = Solution(
+            answer=answers[0],
+            flops=self.price(completions),
+            seconds=0.0,  # the evaluation divides its time by the number of problems
+            steps=tokens,
+            tokens=tokens,
+            text=first.text,
+            trajectory=(*self._thoughts(first.text), Step("answer", first.text.rpartition(END_THINK)[2], answers[0])),
+        )
+        if len(completions) == 1:
+            return solution
+        majority = [self.vote(answers[: k + 1]) for k in range(len(answers))]
+        return replace(
+            solution,
+            answer=majority[-1],
+            text="\n".join(c.text for c in completions),
+            trajectory=tuple(
+                Step(f"{k + 1} samples" if k else "1 sample", c.text, majority[k]) for k, c in enumerate(completions)
+            ),
+            step_flops=tuple(self.price(completions[: k + 1]) for k in range(len(completions))),
+            unit="samples",
+            seen=tuple(dict.fromkeys(answer for answer in answers if answer is not None)),
+        )
+
+    def vote(self, answers: Sequence[Answer | None]) -> Answer | None:
+        """The most frequent answer, of equally frequent ones the first; what cannot be read does not vote."""
+        given = [answer for answer in answers if answer is not None]
+        ranked = rank_votes(given, [0.0] * len(given))
+        return self.task.combine([vote.answer for vote in ranked]) if ranked else None
 
     def _thoughts(self, text: str) -> list[Step]:
         trace, end, _ = text.partition(END_THINK)
         if not end or not trace:
             return []
         return [Step(f"thought {i}", step) for i, step in enumerate(trace_steps(self.task, trace), start=1)]
+
+
+def _without_room(prompt: int, context: int) -> Solution:
+    return Solution(answer=None, flops=0.0, seconds=0.0, steps=0, text=TOO_LONG.format(prompt, context))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from benchmarks.errors import UserError
-from cot_distill.options import Schedule, SFTOptions
+from cot_distill.options import Schedule, SFTOptions, SolverOptions
 
 
 @dataclass(frozen=True)
@@ -23,12 +23,13 @@ class GRPOOptions:
         batch_size: completions per optimiser step, a multiple of ``num_generations``.
         beta: weight of the KL divergence to the start checkpoint.
         max_new_tokens: longest completion; ``None``: a quarter more than the longest programmatic trace.
+        solver: how the trained policy answers.
         trainer: handed to TRL's ``GRPOConfig``.
     """
 
     start: str = "distill"
     start_share: float = 0.5
-    distillation: SFTOptions = field(default_factory=lambda: SFTOptions(schedule="constant", learning_rate=2e-3))
+    distillation: SFTOptions = field(default_factory=lambda: SFTOptions(schedule="constant"))
     num_generations: int = 8
     batch_size: int = 128
     learning_rate: float = 1e-4
@@ -43,6 +44,7 @@ class GRPOOptions:
     scale_rewards: Literal["group", "batch", "none"] = "group"
     temperature: float = 1.0
     max_new_tokens: int | None = None
+    solver: SolverOptions = field(default_factory=SolverOptions)
     trainer: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -23,18 +23,17 @@ from benchmarks.compute import CausalLMShape, Cost
 from benchmarks.errors import UserError
 from benchmarks.problem import Problem
 from benchmarks.rewards import verifier_reward
-from benchmarks.splits import to_dataset
 from benchmarks.task import Task
 from benchmarks.trainer_options import checked_options
 from cot_distill.language_model import load_language_model, load_pretrained, render_prompt
 from cot_distill.options import ModelOptions
+from cot_distill.rows import room_for
 from cot_distill.solver import CausalLMSolver
 from cot_distill.train import (
     TrainedLanguageModel,
     common_arguments,
     lora,
     quiet,
-    room_for,
     trained_model,
 )
 from cot_distill.train import train as distill
@@ -142,7 +141,7 @@ def train(
     longest = options.max_new_tokens or start.max_new_tokens
 
     def solver(model: PreTrainedModel) -> CausalLMSolver:
-        return CausalLMSolver(model, start.tokenizer, task, "cot", longest)
+        return CausalLMSolver(model, start.tokenizer, task, "cot", longest, options.solver)
 
     if at_start is not None:
         at_start(solver(start.model))
@@ -157,7 +156,7 @@ def train(
 
     rows = _prompt_rows(task, problems, start.tokenizer)
     prompt_length = max(map(len, start.tokenizer(list(rows["prompt"]), add_special_tokens=False)["input_ids"]))
-    correct = verifier_reward(task, "cot")
+    correct = verifier_reward(task, problems, "cot")
 
     def verified(completion_ids: list[list[int]], **columns: Any) -> list[float | None]:
         trainer.charge_generation(prompt_length, completion_ids)
@@ -183,12 +182,13 @@ def train(
     trainer.train()
     history = [entry for entry in trainer.state.log_history if "reward" in entry]
     return TrainedPolicy(
-        model=trained_model(trainer),
+        model=trained_model(trainer, model_options),
         tokenizer=start.tokenizer,
         meter=Meter(budget, start_cost + meter.spent),
         losses=[*start.losses, *({"step": e["step"], "loss": e["loss"]} for e in history if "loss" in e)],
         max_new_tokens=longest,
         warnings=start.warnings,
+        solving=options.solver,
         start_cost=start_cost,
         history=history,
     )
@@ -265,5 +265,5 @@ def _grpo_arguments(options: GRPOOptions, output_dir: Path, seed: int, longest: 
 
 
 def _prompt_rows(task: Task, problems: Sequence[Problem], tokenizer: PreTrainedTokenizerBase) -> Dataset:
-    rows = to_dataset(task, problems).select_columns(["id", "question", "answer"])
-    return rows.add_column("prompt", [render_prompt(tokenizer, task, p, "cot") for p in problems])
+    prompts = [render_prompt(tokenizer, task, problem, "cot") for problem in problems]
+    return Dataset.from_dict({"id": [problem.id for problem in problems], "prompt": prompts})

@@ -96,6 +96,29 @@ def solve(
 
 
 @app.command()
+def teach(
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="task=NAME train_size=1000 teacher.samples=8 teacher.temperature=1, and who teaches: "
+            "teacher.base_url=http://localhost:8000/v1 teacher.model=NAME, or teacher.model=FOLDER (a finished run of "
+            "cot or grpo, or a pretrained model; teacher.engine=vllm)",
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the traces; runs/teacher-TASK if not given.")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Move traces of another configuration aside.")] = False,
+) -> None:
+    """Let a language model write traces of the training problems; those with a right answer can be distilled."""
+    from reasoning_kit.teach import teach as write_traces
+
+    folder = write_traces(overrides or [], out, fresh, _console())
+    _console().print(
+        f"\nTraces: [bold]{folder.absolute()}[/bold]   (learn them with method.cot.traces={folder})", soft_wrap=True
+    )
+
+
+@app.command()
 def scale(
     run: Annotated[Path, typer.Argument(help="Folder of a finished run of TRM or a variant.")],
     overrides: Annotated[

@@ -11,7 +11,7 @@ from benchmarks.errors import UserError
 from reasoning_kit.config import ExperimentConfig, load_config
 from reasoning_kit.environment import free_cores
 from reasoning_kit.launch import Job, launch
-from reasoning_kit.results import settle
+from reasoning_kit.results import is_finished, settle
 
 
 def compare(overrides: Sequence[str], out: Path | None, fresh: bool, console: Console, resume: bool = True) -> Path:
@@ -51,6 +51,7 @@ def _run(config: ExperimentConfig, folder: Path, fresh: bool, console: Console, 
     problems = check_data(config, console)
     for moved in settle(config.runs(), problems, folder, fresh):
         console.print(f"A run of another configuration is now in {moved}", soft_wrap=True)
+    check_servers(config, folder, console)
     jobs = config.jobs or parallel_runs(config)
     console.print(
         f"[bold]{config.name}[/bold]: {len(config.tasks)} task(s), {len(config.methods)} method(s), {config.seeds} "
@@ -92,6 +93,21 @@ def check_data(config: ExperimentConfig, console: Console) -> dict[str, str]:
             splits = build_splits(options.load(), options.train_size, options.test_size, options.seed, *files)
         fingerprints[name] = splits.fingerprint
     return fingerprints
+
+
+def check_servers(config: ExperimentConfig, folder: Path, console: Console) -> None:
+    """Ask every server one short question, so that a wrong address, name or key is told before anything is trained.
+
+    Raises:
+        UserError: if a served model that is still to answer cannot be used.
+    """
+    from cot_distill.server import connect
+    from cot_distill.server_options import PromptedOptions
+
+    for run in config.runs():
+        if run.seed == 0 and isinstance(run.options, PromptedOptions) and not is_finished(run, folder / run.folder):
+            with console.status(f"asking {run.options.base_url}"):
+                connect(run.options, f"method.{run.method}").check()
 
 
 def parallel_runs(config: ExperimentConfig) -> int:

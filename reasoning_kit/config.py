@@ -16,6 +16,7 @@ from typing import Any
 
 from benchmarks.budget import Budget
 from benchmarks.errors import UserError, did_you_mean
+from benchmarks.grid_task import require_grid
 from benchmarks.puzzles.hub import is_hub, whole_name
 from benchmarks.task import Task, family_class, load_task
 from cot_distill.options import ModelOptions
@@ -273,6 +274,7 @@ def check_config(raw: Mapping[str, Any]) -> ExperimentConfig:
         budget=checked(Budget, raw.get("budget") or {}, "budget"),
         evaluation=checked(EvaluationOptions, raw.get("evaluation") or {}, "evaluation"),
     )
+    _check_forms(config)
     _check_batches(config)
     for key in ("seeds", "jobs", "threads"):
         value = getattr(config, key)
@@ -283,6 +285,14 @@ def check_config(raw: Mapping[str, Any]) -> ExperimentConfig:
             f"{config.checkpoint_minutes!r} is no time.", where="checkpoint_minutes", cure="Give minutes; 0 for none."
         )
     return config
+
+
+def _check_forms(config: ExperimentConfig) -> None:
+    """Refuse recursive models on a family that is text only."""
+    for task_name, task in config.tasks.items():
+        for method, entry in config.methods.items():
+            if isinstance(entry.options, TRMOptions):
+                require_grid(task.family, f"task.{task_name} with method.{method}")
 
 
 def _check_batches(config: ExperimentConfig) -> None:

@@ -20,10 +20,11 @@ from benchmarks.budget import Budget
 from benchmarks.task import Task
 from reasoning_kit.config import ExperimentConfig, RunSpec, load_config
 from reasoning_kit.environment import use_free_cores
-from reasoning_kit.methods import Entry
-from reasoning_kit.report.formatting import budget_text
+from reasoning_kit.methods import METHODS, Entry
+from reasoning_kit.report.formatting import MISSING, budget_text
 
 PROBE_STEPS = 3
+TYPICAL = 32  # problems that lengths are taken from
 ADAM_COPIES = 4  # weights, gradients and two moments, in float32
 
 
@@ -34,6 +35,7 @@ class Estimate:
     Attributes:
         flops_per_step: of one optimiser step; for GRPO with its generation.
         flops_per_answer: of one answer at full depth or full length.
+            Both, and ``parameters``, are ``None`` for a served model, of which nothing is known.
         steps: that the budget pays for; ``None`` where only time limits it.
         state_bytes: weights, gradients and optimiser; activations come on top.
         seconds: of training, from a probe.
@@ -41,9 +43,9 @@ class Estimate:
 
     task: str
     method: str
-    parameters: int
+    parameters: int | None
     flops_per_step: float
-    flops_per_answer: float
+    flops_per_answer: float | None
     steps: float | None
     state_bytes: int
     seconds: float | None
@@ -95,6 +97,8 @@ def _flat(options: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, An
 
 
 def estimate_run(spec: RunSpec, probe: bool) -> Estimate:
+    if not METHODS[spec.base].trains:
+        return Estimate(spec.task_name, spec.method, None, 0.0, None, None, 0, None)
     task = spec.task.load()
     recursive = spec.base in ("trm", "direct")
     parameters, per_step, per_answer, examples = (_recursive if recursive else _language_model)(spec, task)
@@ -115,12 +119,13 @@ def estimate_run(spec: RunSpec, probe: bool) -> Estimate:
 def _recursive(spec: RunSpec, task: Task) -> tuple[int, float, float, float]:
     import torch
 
+    from benchmarks.grid_task import as_grid
     from trm import pricing
     from trm.modeling import TRMForPuzzles
     from trm.trainer import build
 
     options: Any = spec.options
-    config = build(task, options)
+    config = build(as_grid(task, f"method.{spec.method}"), options)
     with torch.device("meta"):
         parameters = TRMForPuzzles(config).num_parameters()
     steps = 1 if config.recursion == "direct" else options.evaluation_steps or config.supervision_steps
@@ -141,7 +146,8 @@ def _language_model(spec: RunSpec, task: Task) -> tuple[int, float, float, float
     from benchmarks.compute import CausalLMShape
     from benchmarks.text_form import Style
     from cot_distill.language_model import load_tokenizer, model_config
-    from cot_distill.train import tokenized
+    from cot_distill.rows import Left, programmatic, tokenized
+    from reasoning_kit.experiment import load_splits
 
     options: Any = spec.options
     tokenizer = load_tokenizer(spec.model, task)
@@ -150,7 +156,9 @@ def _language_model(spec: RunSpec, task: Task) -> tuple[int, float, float, float
         parameters = AutoModelForCausalLM.from_config(model_configuration).num_parameters()
     shape = CausalLMShape.of(model_configuration)
     style: Style = "answer_only" if spec.base == "answer_only" else "cot"
-    rows = list(tokenized(task, task.generate("train", 32, spec.task.seed), tokenizer, style))
+    teach = programmatic(task, style, getattr(options, "trace", None))
+    few = replace(spec, task=replace(spec.task, train_size=min(spec.task.train_size or TYPICAL, TYPICAL), test_size=1))
+    rows = list(tokenized(task, load_splits(few)[1].train, tokenizer, style, teach, Left()))
     length = max(len(row["input_ids"]) for row in rows)
     prompt = max(row["labels"].count(-100) for row in rows)
     batch = options.batch_size
@@ -191,9 +199,9 @@ def _table(config: ExperimentConfig, rows: Sequence[Estimate]) -> Table:
         table.add_row(
             row.task,
             row.method,
-            f"{row.parameters:,}",
+            MISSING if row.parameters is None else f"{row.parameters:,}",
             f"{row.flops_per_step:.2e}",
-            f"{row.flops_per_answer:.2e}",
+            MISSING if row.flops_per_answer is None else f"{row.flops_per_answer:.2e}",
             "" if row.steps is None else f"{row.steps:,.0f}",
             f"{row.state_bytes / 2**20:.1f} MiB",
             "" if row.seconds is None else _duration(row.seconds),

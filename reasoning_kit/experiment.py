@@ -5,6 +5,7 @@ Imports the trainers, so it takes seconds to load; the command line starts it in
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from benchmarks.checkpoints import ONLY_IF_ARGUED, Checkpoints, clear
 from benchmarks.compute import Cost
 from benchmarks.errors import UserError
 from benchmarks.evaluation import Evaluation, Prediction, Solver, evaluate
+from benchmarks.grid_task import as_grid
 from benchmarks.problem import Answer, Problem
 from benchmarks.puzzles.arc_score import puzzle_score
 from benchmarks.records import RunRecord, save_predictions
@@ -30,6 +32,7 @@ from reasoning_kit.results import TRAINER, UNFINISHED, take_up
 Progress = Callable[[str, float, dict[str, float]], None]  # phase, share done, numbers to show
 
 MODEL = "model"  # folder of the trained weights inside a run's folder
+ANSWERS = "answers.jsonl"  # of a served model, as they come
 
 
 @dataclass
@@ -38,7 +41,7 @@ class Trained:
 
     solver: Solver
     save: Callable[[Path], None]
-    parameters: int
+    parameters: int | None
     cost: Cost
     losses: list[dict[str, float]]
     notes: list[str] = field(default_factory=list)
@@ -118,7 +121,7 @@ def run(
     metrics = summarise(task, evaluation)
     curve.append({**trained.cost.to_dict(), "accuracy": metrics["accuracy"]["value"], "problems": len(splits.test)})
     record = RunRecord(
-        task={"name": spec.task_name, "family": task.family, "measure": task.measure, "positions": task.positions},
+        task={"name": spec.task_name, "family": task.family, "measure": task.measure},
         method=spec.method,
         seed=spec.seed,
         config=asdict(spec),
@@ -129,7 +132,7 @@ def run(
         training=trained.cost.to_dict(),
         metrics=metrics,
         curve=curve,
-        scaling=[asdict(point) for point in evaluation.scaling],
+        scaling=[asdict(point) for point in evaluation.scaling if not math.isnan(point.flops_per_answer)],
         notes=[*trained.notes, *_interruptions(unfinished.notes)],
         demo=demonstrate(task, evaluation),
         diagnostics=trained.diagnostics,
@@ -157,7 +160,7 @@ def _interruptions(notes: list[str]) -> list[str]:
 def _tidy(spec: RunSpec, trainer: Path) -> None:
     """The weights are saved: checkpoints go, unless the trainer's own options ask for them."""
     options: Any = spec.options
-    phases = {trainer: options.trainer}
+    phases = {trainer: options.trainer} if spec.base != "prompted" else {}
     if spec.base == "grpo":
         phases[trainer / "start"] = options.distillation.trainer
     for place, arguments in phases.items():
@@ -188,6 +191,8 @@ def train(
         return _train_recursive(spec, task, problems, common)
     if spec.base in ("cot", "answer_only"):
         return _train_distilled(spec, task, problems, common)
+    if spec.base == "prompted":
+        return _train_prompted(spec, task, folder, checkpoints)
     return _train_grpo(spec, task, problems, common)
 
 
@@ -195,7 +200,7 @@ def _train_recursive(spec: RunSpec, task: Task, problems: list[Problem], common:
     from trm.trainer import train as train_recursive
 
     options: Any = spec.options
-    result = train_recursive(task, problems, options, **common)
+    result = train_recursive(as_grid(task, f"method.{spec.method}"), problems, options, **common)
     solver = recursive_solver(spec, task, result.model)
     return Trained(
         solver,
@@ -211,7 +216,7 @@ def recursive_solver(spec: RunSpec, task: Task, model: Any) -> Solver:
     from trm.trainer import solver
 
     options: Any = spec.options
-    return solver(model, task, options)
+    return solver(model, as_grid(task, f"method.{spec.method}"), options)
 
 
 def _train_distilled(spec: RunSpec, task: Task, problems: list[Problem], common: dict[str, Any]) -> Trained:
@@ -251,11 +256,33 @@ def _train_grpo(spec: RunSpec, task: Task, problems: list[Problem], common: dict
     return _trained_language_model(result, result.solver(task, "cot"), notes, diagnostics)
 
 
-def _trained_language_model(result: Any, solver: Solver, notes: list[str], diagnostics: dict[str, Any]) -> Trained:
+def _train_prompted(spec: RunSpec, task: Task, folder: Path, checkpoints: Checkpoints) -> Trained:
+    """Nothing is trained; the answers go to a file in the run's folder as they come."""
+    from cot_distill.prompted import keep_answers
+
+    options: Any = spec.options
+    problems = load_splits(spec)[1].fingerprint
+    log = keep_answers(folder / ANSWERS, options, spec.seed, problems, checkpoints.resume, checkpoints.tell)
+    solver = prompted_solver(spec, task, log)
+    size = None if options.parameters is None else int(options.parameters)
+    return Trained(solver, lambda _: None, size, Cost(), [], solver.notes)
+
+
+def prompted_solver(spec: RunSpec, task: Task, log: Any = None) -> Any:
+    from cot_distill.prompted import PromptedSolver
+    from cot_distill.prompting import choose_shots
+
+    options: Any = spec.options
+    shots = choose_shots(task, load_splits(spec)[1].train, options.shots) if options.shots else []
+    return PromptedSolver(task, options, shots, spec.seed, f"method.{spec.method}", log)
+
+
+def _trained_language_model(result: Any, solver: Any, notes: list[str], diagnostics: dict[str, Any]) -> Trained:
     def save(folder: Path) -> None:
         result.model.generation_config.max_new_tokens = result.max_new_tokens
         result.model.save_pretrained(folder)
         result.tokenizer.save_pretrained(folder)
+        solver.weights = folder
 
     return Trained(solver, save, result.model.num_parameters(), result.meter.spent, result.losses, notes, diagnostics)
 
@@ -272,6 +299,8 @@ def load_solver(spec: RunSpec, task: Task, folder: Path) -> Solver:
     Raises:
         UserError: if there are none.
     """
+    if spec.base == "prompted":
+        return prompted_solver(spec, task)
     weights = folder / MODEL
     if not weights.is_dir():
         raise UserError("no trained model here.", where=str(weights), cure="Give the folder of a finished run.")
@@ -284,7 +313,9 @@ def load_solver(spec: RunSpec, task: Task, folder: Path) -> Solver:
 
     model, tokenizer = load_pretrained(str(weights))
     style: Style = "answer_only" if spec.base == "answer_only" else "cot"
-    return CausalLMSolver(model, tokenizer, task, style, model.generation_config.max_new_tokens)
+    options: Any = spec.options
+    longest = model.generation_config.max_new_tokens
+    return CausalLMSolver(model, tokenizer, task, style, longest, options.solver, weights)
 
 
 def summarise(task: Task, evaluation: Evaluation) -> dict[str, dict[str, Any]]:
@@ -298,7 +329,9 @@ def summarise(task: Task, evaluation: Evaluation) -> dict[str, dict[str, Any]]:
         metrics[name] = interval.to_metric()
     for name in ("flops", "seconds", "steps", "tokens"):
         mean = float(np.mean([getattr(p.solution, name) for p in predictions]))
-        metrics[f"{name}_per_answer"] = {"value": mean}
+        metrics[f"{name}_per_answer"] = {"value": None if math.isnan(mean) else mean}  # a served model has no price
+    if tokens := metrics["tokens_per_answer"]["value"]:
+        metrics["tokens_per_second"] = {"value": tokens / metrics["seconds_per_answer"]["value"]}
     if evaluation.oracle is not None:
         metrics["oracle"] = {"value": evaluation.oracle}
     if any(task.puzzle_of(p.problem) for p in predictions):

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,7 +72,10 @@ def evaluate_run(folder: Path, overrides: Sequence[str], console: Console) -> No
     if "puzzle_score" in metrics:
         console.print(f"{'score':9} {metrics['puzzle_score']['value']:.1%}  (mean over puzzles)", highlight=False)
     for name in ("flops_per_answer", "steps_per_answer", "seconds_per_answer"):
-        console.print(f"{name.replace('_', ' '):20} {metrics[name]['value']:.4g}", highlight=False)
+        value = metrics[name]["value"]
+        console.print(
+            f"{name.replace('_', ' '):20} {'not known' if value is None else f'{value:.4g}'}", highlight=False
+        )
     result = {"task": asdict(options), "data": splits.fingerprint, "metrics": metrics}
     write_atomically(folder / "eval.json", json.dumps(result, indent=1))
 
@@ -155,9 +159,10 @@ def solve_puzzle(folder: Path, puzzle: str | None, file: Path | None, console: C
     for step in [*(step for step in earlier if step["correct"] is not None), last]:
         console.print(Panel(Text(step["text"]), title=_title(step), expand=False))
     verdict = prediction.verdict
+    flops = prediction.solution.flops
     console.print(
         f"{'right' if verdict.correct else 'wrong: ' + verdict.reason}   "
-        f"({prediction.solution.steps} steps, {prediction.solution.flops / 1e6:.1f} MFLOP, "
+        f"({prediction.solution.steps} steps, {'FLOPs not known' if isnan(flops) else f'{flops / 1e6:.1f} MFLOP'}, "
         f"{prediction.solution.seconds:.2f} s)",
         highlight=False,
     )

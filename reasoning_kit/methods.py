@@ -1,4 +1,4 @@
-"""The methods of a comparison: five that the packages implement, and any number of variants of them.
+"""The methods of a comparison: six that the packages implement, and any number of variants of them.
 
 A variant is its base with some options changed, a row of its own in tables and a folder of its own for its runs. Where
 the base takes part too, the variant follows the base's options as they are in that comparison, so that
@@ -14,22 +14,28 @@ from typing import Any, Literal
 
 from benchmarks.errors import UserError, did_you_mean
 from cot_distill.options import SFTOptions
+from cot_distill.server_options import PromptedOptions
 from grpo.options import GRPOOptions
 from reasoning_kit.checking import checked, mapping
 from trm.options import DirectOptions, TRMOptions
 
-BaseName = Literal["direct", "trm", "answer_only", "cot", "grpo"]
-Options = TRMOptions | SFTOptions | GRPOOptions
+BaseName = Literal["direct", "trm", "answer_only", "cot", "grpo", "prompted"]
+Options = TRMOptions | SFTOptions | GRPOOptions | PromptedOptions
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")  # a folder, and a key on the command line
 
 
 @dataclass(frozen=True)
 class Method:
-    """One of the five: its options, how it is named, and its way of thinking: ``latent``, ``token`` or ``none``."""
+    """One of the six: its options, how it is named, and its way of thinking: ``latent``, ``token`` or ``none``.
+
+    Attributes:
+        trains: spends the budget; otherwise a model is asked as it is, and no budget is matched.
+    """
 
     options: type[Options]
     label: str
     thinking: str
+    trains: bool = True
 
 
 METHODS: dict[str, Method] = {
@@ -38,7 +44,9 @@ METHODS: dict[str, Method] = {
     "answer_only": Method(SFTOptions, "LM, answer only", "none"),
     "cot": Method(SFTOptions, "LM, chain of thought (distilled)", "token"),
     "grpo": Method(GRPOOptions, "LM, GRPO", "token"),
+    "prompted": Method(PromptedOptions, "LM, prompted", "token", trains=False),
 }
+TRAINED = tuple(name for name, method in METHODS.items() if method.trains)
 
 
 @dataclass(frozen=True)
@@ -73,10 +81,10 @@ def defined_here(overrides: Iterable[str], files: Iterable[str]) -> set[str]:
 
 
 def check_methods(raw: Mapping[str, Any], published: Callable[[str], Mapping[str, Any]]) -> dict[str, Entry]:
-    """Entries ``NAME: {base: ..., label: ..., OPTION: ...}`` as typed options; the five come first.
+    """Entries ``NAME: {base: ..., label: ..., OPTION: ...}`` as typed options; the six come first.
 
     Args:
-        published: options of one of the five as its own file has them, for variants whose base takes no part.
+        published: options of one of the six as its own file has them, for variants whose base takes no part.
 
     Raises:
         UserError: for an unknown base, name, key or value, or two methods with one label.

@@ -44,6 +44,7 @@ def scale_run(
     Raises:
         UserError: if the run is not finished or thinks in tokens, an option is wrong, or a problem was trained on.
     """
+    from benchmarks.grid_task import as_grid
     from benchmarks.records import write_atomically
     from reasoning_kit.environment import surroundings, use_free_cores
     from reasoning_kit.inspect_run import chosen_problems
@@ -61,7 +62,12 @@ def scale_run(
     started = time.perf_counter()
     with _bar(console, f"{spec.method} on {spec.task_name}", len(splits.test)) as on_progress:
         series, rows = measure(
-            load_recursive(folder), task, splits.test, settings, spec.evaluation.batch_size, on_progress
+            load_recursive(folder),
+            as_grid(task, str(folder)),
+            splits.test,
+            settings,
+            spec.evaluation.batch_size,
+            on_progress,
         )
     found = {
         "run": str(folder.absolute()),

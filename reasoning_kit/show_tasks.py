@@ -18,14 +18,12 @@ from reasoning_kit.config import load_config
 
 def list_tasks(console: Console) -> None:
     table = Table(title="Tasks (name them with task=NAME or task=[NAME,NAME])")
-    for heading in ("name", "family", "positions", "symbols", "measure", "what it is"):
+    for heading in ("name", "family", "positions", "measure", "what it is"):
         table.add_column(heading, no_wrap=heading == "name")  # which one has to type
     for name in choices("task"):
         options = load_config([f"task={name}"]).tasks[name]
         task = options.load()
-        table.add_row(
-            name, task.family, str(task.positions), str(len(task.vocabulary)), task.measure, _description(name)
-        )
+        table.add_row(name, task.family, str(getattr(task, "positions", "text")), task.measure, _description(name))
     console.print(table)
 
 

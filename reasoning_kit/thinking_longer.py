@@ -20,7 +20,7 @@ from benchmarks.problem import Answer, Problem
 from benchmarks.statistics import Interval, accuracy_interval
 
 if TYPE_CHECKING:
-    from benchmarks.task import Task
+    from benchmarks.grid_task import GridTask
     from trm.modeling import TRMForPuzzles
     from trm.solver import Attempt, TRMSolver
 
@@ -126,7 +126,7 @@ def check(settings: Settings) -> None:
 
 def measure(
     model: TRMForPuzzles,
-    task: Task,
+    task: GridTask,
     problems: Sequence[Problem],
     settings: Settings,
     batch_size: int,
@@ -215,7 +215,7 @@ def _by_trajectories(rollouts: Rollouts, point: Callable[..., Point], patience: 
 
 
 def _by_votes(
-    task: Task,
+    task: GridTask,
     solver: TRMSolver,
     problems: Sequence[Problem],
     voted: list[list[Attempt]],

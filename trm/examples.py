@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from benchmarks.errors import UserError
+from benchmarks.grid_task import GridTask
 from benchmarks.problem import Problem
 from benchmarks.symmetries import Symmetries, to_device
-from benchmarks.task import Task
 from trm.configuration import TRMConfig
 from trm.draws import Draws
 from trm.modeling import check_inputs
@@ -33,7 +33,7 @@ class PuzzleTable:
     ranges: dict[str, list[int]]
 
     @classmethod
-    def build(cls, task: Task, problems: Sequence[Problem], most: int) -> PuzzleTable:
+    def build(cls, task: GridTask, problems: Sequence[Problem], most: int) -> PuzzleTable:
         """``most`` variants for each puzzle of the training problems, fewer where there are not so many."""
         ranges: dict[str, list[int]] = {}
         first = 1
@@ -79,7 +79,7 @@ class Examples(torch.utils.data.Dataset):
     with vectors of their own need the second, since each variant of a puzzle has its own vector.
     """
 
-    def __init__(self, task: Task, problems: Sequence[Problem], options: TRMOptions) -> None:
+    def __init__(self, task: GridTask, problems: Sequence[Problem], options: TRMOptions) -> None:
         """
         Raises:
             UserError: if the task has puzzles with rules of their own and the model no prefix.

@@ -24,8 +24,8 @@ from torch import Tensor
 
 from benchmarks.errors import UserError
 from benchmarks.evaluation import BATCH_SIZE, Solution, Step, batched
+from benchmarks.grid_task import GridTask
 from benchmarks.problem import Answer, Problem
-from benchmarks.task import Task
 from benchmarks.voting import rank_votes
 from trm import pricing
 from trm.examples import PuzzleTable
@@ -83,7 +83,7 @@ class TRMSolver:
     def __init__(
         self,
         model: TRMForPuzzles,
-        task: Task,
+        task: GridTask,
         steps: int | None = None,
         halting: bool = False,
         patience: int = PATIENCE,

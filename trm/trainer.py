@@ -22,8 +22,8 @@ from benchmarks.budget import Budget, BudgetCallback, BudgetedTrainerMixin, Mete
 from benchmarks.checkpoints import ONLY_IF_ARGUED, Checkpoints
 from benchmarks.compute import Cost
 from benchmarks.errors import UserError
+from benchmarks.grid_task import GridTask
 from benchmarks.problem import Problem
-from benchmarks.task import Task
 from trm import pricing
 from trm.arguments import check_arguments, training_arguments, use_bfloat16
 from trm.configuration import TRMConfig
@@ -196,7 +196,7 @@ def diverged(what: str, step: int, options: TRMOptions) -> UserError:
     )
 
 
-def build(task: Task, options: TRMOptions, table: PuzzleTable | None = None) -> TRMConfig:
+def build(task: GridTask, options: TRMOptions, table: PuzzleTable | None = None) -> TRMConfig:
     """The model that fits a task.
 
     Args:
@@ -218,7 +218,7 @@ def build(task: Task, options: TRMOptions, table: PuzzleTable | None = None) -> 
 
 
 def train(
-    task: Task,
+    task: GridTask,
     problems: Sequence[Problem],
     options: TRMOptions,
     budget: Budget,
@@ -270,7 +270,7 @@ def train(
     return TrainedRecursive(model.eval(), meter, losses, "bfloat16" if args.bf16 else "float32")
 
 
-def solver(model: TRMForPuzzles, task: Task, options: TRMOptions) -> TRMSolver:
+def solver(model: TRMForPuzzles, task: GridTask, options: TRMOptions) -> TRMSolver:
     """The solver that the options describe."""
     return TRMSolver(
         model,

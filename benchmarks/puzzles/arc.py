@@ -21,6 +21,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from benchmarks.errors import UserError
+from benchmarks.grid_task import PADDING, GridTask
 from benchmarks.problem import Answer, Problem, Verdict
 from benchmarks.puzzles import arc_splits
 from benchmarks.puzzles.arc_files import FORM, parse_task
@@ -28,13 +29,13 @@ from benchmarks.puzzles.arc_grids import NOTHING, SIDE, crop, is_grid, lay, lift
 from benchmarks.puzzles.arc_splits import GIVES, NEXT
 from benchmarks.puzzles.arc_variants import CACHED, PuzzleVariants, Variant, puzzle_variants
 from benchmarks.symmetries import IGNORE, Symmetries
-from benchmarks.task import PADDING, Measure, Split, Task
+from benchmarks.task import Measure, Split
 
 OR = "|"  # between the attempts of an answer
 
 
 @dataclass(frozen=True)
-class ARC(Task):
+class ARC(GridTask):
     """Grids of at most 30 by 30 cells in ten colours.
 
     ARC's rule: an answer is right if one of two attempts is. So ``valid`` (any of the attempts) is the measure, and
@@ -75,6 +76,15 @@ class ARC(Task):
     @property
     def alphabet(self) -> str:
         return "0123456789/" + GIVES + NEXT + OR
+
+    @property
+    def instructions(self) -> str:
+        return (
+            f"These are pairs of grids, input{GIVES}output, separated by {NEXT}. A grid is written row by row, rows "
+            "separated by /, a digit per cell. One rule leads from each input to its output. Find it and apply it to "
+            "the last input. Answer with the last output grid in the same form"
+            + (f"; you may give {self.attempts} attempts, separated by {OR}." if self.attempts > 1 else ".")
+        )
 
     # --- problems -------------------------------------------------------------------------------
 

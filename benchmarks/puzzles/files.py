@@ -166,7 +166,7 @@ def sample(rows: Iterable[T], limit: int | None, seed: int, where: str | Path) -
 
 def _cells(path: Path) -> Iterator[tuple[int, list[str]]]:
     """The rows that are not blank, each with the number of its line."""
-    reader = csv.reader(_lines(path), strict=True)
+    reader = csv.reader(text_lines(path, ".csv"), strict=True)
     try:
         for cells in reader:
             if cells:
@@ -176,10 +176,21 @@ def _cells(path: Path) -> Iterator[tuple[int, list[str]]]:
         raise UserError(f"the row is no CSV ({error}).", where=where, cure="Correct its quotes.") from None
 
 
-def _lines(path: Path) -> Iterator[str]:
-    """The lines of a file as text; what the operating system, gzip and UTF-8 can object to becomes a UserError."""
-    if not str(path).endswith((".csv", ".csv.gz")):
-        raise UserError("the file is neither .csv nor .csv.gz.", where=str(path), cure="Name a published CSV file.")
+def text_lines(path: Path, ending: str) -> Iterator[str]:
+    """The lines of a text file, plain or gzip-compressed, with their ends.
+
+    Args:
+        ending: what its name must end with (before ``.gz``), for example ``.csv``.
+
+    Raises:
+        UserError: for what the operating system, gzip and UTF-8 can object to.
+    """
+    if not str(path).endswith((ending, f"{ending}.gz")):
+        raise UserError(
+            f"the file is neither {ending} nor {ending}.gz.",
+            where=str(path),
+            cure=f"Name a published {ending[1:].upper()} file.",
+        )
     number = 0
     try:
         with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as stream:
@@ -199,7 +210,7 @@ def _lines(path: Path) -> Iterator[str]:
         raise UserError(
             "the file is no gzip file, or is damaged.",
             where=f"{path}, after line {number}",
-            cure="Download it again; name it .csv if it is not compressed.",
+            cure=f"Download it again; name it {ending} if it is not compressed.",
         ) from None
     except OSError as error:
         raise UserError(

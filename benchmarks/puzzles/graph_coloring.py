@@ -18,6 +18,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from benchmarks.errors import UserError
+from benchmarks.grid_task import GridTask
 from benchmarks.problem import Answer, Problem, Verdict
 from benchmarks.puzzles import graph_coloring_rules as rules
 from benchmarks.puzzles.graph_coloring_rules import DIGITS, LETTERS, Puzzle
@@ -25,7 +26,7 @@ from benchmarks.puzzles.graph_coloring_search import another_color, solving_step
 from benchmarks.puzzles.grids import problem_id, to_board, to_tokens
 from benchmarks.splits import split_of
 from benchmarks.symmetries import IGNORE, Symmetries, permutations
-from benchmarks.task import Measure, Split, Task
+from benchmarks.task import Measure, Split
 
 PATIENCE = 20_000  # graphs in a row that bring no new problem before generation gives up
 APART, EDGE, BLANK = "-+."  # in the grid form: two nodes without and with an edge, a node without a colour
@@ -33,7 +34,7 @@ MOST_COLORS = 6
 
 
 @dataclass(frozen=True)
-class GraphColoring(Task):
+class GraphColoring(GridTask):
     """Colourings of random graphs; ``answers``, ``degree`` and ``min_guesses`` shape generated problems only, but a
     typed problem, too, must have a single answer where ``answers`` is ``unique``.
 
@@ -120,6 +121,16 @@ class GraphColoring(Task):
     def alphabet(self) -> str:
         """Letters of nodes, digits of colours, the bar before the givens, and the two signs of the traces."""
         return LETTERS[: self.nodes] + self.digits + rules.BAR + "?!"
+
+    @property
+    def instructions(self) -> str:
+        return (
+            f"This is a graph of {self.nodes} nodes, {LETTERS[0]} to {LETTERS[self.nodes - 1]}. Before the {rules.BAR} "
+            "stand its edges, two letters each; behind it the colours that some nodes have, a letter and a digit each. "
+            f"Give every node one of the colours 1 to {self.colors} so that no two neighbours have the same, and keep "
+            f"the given ones. Answer with the {self.nodes} colours of the nodes in alphabetical order, without "
+            "anything between them."
+        )
 
     @property
     def _largest_degree(self) -> float:

@@ -1,7 +1,9 @@
 """Rows of a data set on the Hugging Face hub, or of a local folder of the same form, by the ``datasets`` library.
 
 The name of a split is ``hub:OWNER/NAME:SPLIT``, for example ``hub:sapientinc/sudoku-extreme:test``, or
-``hub:FOLDER:SPLIT``. A set is downloaded once; later it comes from the library's cache, also without a network.
+``hub:FOLDER:SPLIT``; ``hub:OWNER/NAME:CONFIGURATION:SPLIT`` where the set has several configurations
+(``hub:openai/gsm8k:main:test``). A set is downloaded once; later it comes from the library's cache, also without a
+network.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 PREFIX = "hub:"
-FORM = re.compile(rf"{PREFIX}(?P<source>.+):(?P<split>\w+(\.\w+)*)")
+FORM = re.compile(rf"{PREFIX}(?P<source>.+?)(:(?P<configuration>[\w.-]+))?:(?P<split>\w+(\.\w+)*)")
 PATIENCE = 10.0  # seconds in which the hub must answer; the library itself would retry for more than a minute
 BATCH = 1_000  # rows that are in memory at once
 TEXT_COLUMNS = ("source", "question", "answer")
@@ -61,22 +63,24 @@ def whole_name(name: str) -> str:
     Raises:
         UserError: if it is malformed.
     """
-    source, split = _parts(name)
-    return f"{PREFIX}{Path(source).absolute()}:{split}" if Path(source).is_dir() else name
+    source, configuration, split = _parts(name)
+    middle = f":{configuration}" if configuration else ""
+    return f"{PREFIX}{Path(source).absolute()}{middle}:{split}" if Path(source).is_dir() else name
 
 
-def _parts(name: str) -> tuple[str, str]:
-    """Data set or folder, and split."""
+def _parts(name: str) -> tuple[str, str | None, str]:
+    """Data set or folder, configuration, and split."""
     match = FORM.fullmatch(name)
     if not match:
         raise UserError(
             "this names no split of a data set.",
             where=name,
-            cure=f"Write {PREFIX}OWNER/NAME:SPLIT, for example {PREFIX}sapientinc/sudoku-extreme:train; "
+            cure=f"Write {PREFIX}OWNER/NAME:SPLIT, for example {PREFIX}sapientinc/sudoku-extreme:train "
+            f"({PREFIX}OWNER/NAME:CONFIGURATION:SPLIT where it has several); "
             "a local folder may stand in the place of OWNER/NAME.",
         )
     source = match["source"]
-    return str(Path(source).expanduser()) if source.startswith("~") else source, match["split"]
+    return str(Path(source).expanduser()) if source.startswith("~") else source, match["configuration"], match["split"]
 
 
 def _load(name: str) -> Dataset:
@@ -84,11 +88,11 @@ def _load(name: str) -> Dataset:
     import datasets
     from datasets.packaged_modules.csv.csv import CsvConfig
 
-    source, split = _parts(name)
+    source, configuration, split = _parts(name)
     trouble = None if Path(source).is_dir() else _trouble(name, source)
     try:
         with _without_bars(), _only_from_cache(trouble is not None):
-            builder = datasets.load_dataset_builder(source)
+            builder = datasets.load_dataset_builder(source, configuration)
             if isinstance(builder.config, CsvConfig):
                 # Otherwise it guesses types: the 81 digits of an answer are then a number, too large to be stored.
                 builder.config.converters = dict.fromkeys(TEXT_COLUMNS, str)
@@ -98,14 +102,36 @@ def _load(name: str) -> Dataset:
                 return builder.as_dataset(split=split)
     except Exception as error:  # the library has no class for all that it finds wrong with files
         reason = " ".join(str(error.__cause__ or error).split())[:200]
-        raise trouble or UserError(
-            f"it cannot be loaded ({type(error).__name__}: {reason}).",
-            where=name,
-            cure="Name a data set of CSV, JSON or Parquet files, or a CSV file.",
+        raise (
+            _wrong_configuration(name, str(error))
+            or trouble
+            or UserError(
+                f"it cannot be loaded ({type(error).__name__}: {reason}).",
+                where=name,
+                cure="Name a data set of CSV, JSON or Parquet files, or a CSV file.",
+            )
         ) from None
     if split in splits:
         raise UserError("the split holds no row.", where=name, cure="Name another split or data set.")
     raise UserError(f"there is no split '{split}'.", where=name, cure=did_you_mean(split, splits))
+
+
+def _wrong_configuration(name: str, message: str) -> UserError | None:
+    """What the library says of a missing or unknown configuration, with the names that there are."""
+    _, configuration, split = _parts(name)
+    found = re.search(r"(?:available configs|Available): (\[[^]]*\])", message)
+    known = re.findall(r"'([^']+)'", found[1]) if found else []
+    if not known:
+        return None
+    if configuration is None:
+        return UserError(
+            f"the data set has several configurations: {', '.join(known)}.",
+            where=name,
+            cure=f"Name one: {name.removesuffix(split)}{known[0]}:{split}.",
+        )
+    return UserError(
+        f"there is no configuration '{configuration}'.", where=name, cure=did_you_mean(configuration, known)
+    )
 
 
 def _trouble(name: str, source: str) -> UserError | None:

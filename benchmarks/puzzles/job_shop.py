@@ -16,6 +16,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from benchmarks.errors import UserError
+from benchmarks.grid_task import GridTask
 from benchmarks.problem import Answer, Problem, Verdict
 from benchmarks.puzzles import job_shop_rules as rules
 from benchmarks.puzzles.grids import problem_id, to_board, to_tokens
@@ -23,7 +24,7 @@ from benchmarks.puzzles.job_shop_rules import MACHINES, Shop
 from benchmarks.puzzles.job_shop_search import filled, has_one_schedule, search, shortest
 from benchmarks.splits import split_of
 from benchmarks.symmetries import IGNORE, Symmetries, permutations
-from benchmarks.task import Measure, Split, Task
+from benchmarks.task import Measure, Split
 
 PATIENCE = 5_000  # shops in a row that bring no new problem before generation gives up
 NUMBERS = "0123456789abcdefghijklmnopqrstuvwxyz"  # one character and one token for each time and duration
@@ -32,7 +33,7 @@ LARGEST = 4  # jobs and machines
 
 
 @dataclass(frozen=True)
-class JobShop(Task):
+class JobShop(GridTask):
     """Schedules that meet the earliest possible deadline, which the question gives.
 
     A question is, job by job, the machines (``A`` to ``D``), then the durations, the deadline, and blanks for the
@@ -103,6 +104,17 @@ class JobShop(Task):
     def alphabet(self) -> str:
         """Decimal digits, machines, the signs of question and answer, and those of the traces."""
         return "0123456789" + MACHINES[: self.machines] + "/=;?!"
+
+    @property
+    def instructions(self) -> str:
+        zero = "0" * self.width
+        return (
+            "This is a job shop. Each job, separated by /, lists its operations in their order: a machine and how long "
+            "it takes. A machine does one operation at a time, without a break, and a job goes on when its operation "
+            "before is done. Find start times so that all jobs are done by the deadline, the number behind =. Answer "
+            f"with the start of every operation in the order of the question, {self.width} digit(s) each, jobs "
+            f"separated by /, for example {'/'.join([zero * self.machines] * self.jobs)}."
+        )
 
     # --- problems -------------------------------------------------------------------------------
 

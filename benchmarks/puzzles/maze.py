@@ -18,6 +18,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from benchmarks.errors import UserError
+from benchmarks.grid_task import GridTask
 from benchmarks.problem import Answer, Problem, Verdict
 from benchmarks.puzzles import maze_paths as paths
 from benchmarks.puzzles.files import Row, checked_rows
@@ -25,7 +26,7 @@ from benchmarks.puzzles.grids import problem_id, to_board, to_tokens
 from benchmarks.puzzles.maze_paths import GOAL, OPEN, PATH, START, WALL
 from benchmarks.splits import split_of
 from benchmarks.symmetries import Symmetries, to_device
-from benchmarks.task import Measure, Split, Task
+from benchmarks.task import Measure, Split
 
 PATIENCE = 20_000  # boards in a row that bring no new maze before generation gives up
 LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"  # names of rows and columns in traces
@@ -33,7 +34,7 @@ DOT = "."  # an open cell in text form, where spaces are easily lost
 
 
 @dataclass(frozen=True)
-class Maze(Task):
+class Maze(GridTask):
     """Shortest paths; ``wall_share`` and ``min_path`` shape generated mazes only.
 
     Rotations and reflections keep a label *a* shortest path, but not the one that the tie-break chooses. So by default
@@ -94,6 +95,14 @@ class Maze(Task):
     def alphabet(self) -> str:
         """Question characters, moves, the letters of rows and columns, and the sign in the middle of a trace."""
         return "".join(dict.fromkeys(WALL + DOT + START + GOAL + paths.ORDER + LETTERS[: self.size] + "|"))
+
+    @property
+    def instructions(self) -> str:
+        return (
+            f"This is a maze of {self.size} rows and {self.size} columns, written row by row without line breaks: "
+            f"{WALL} is a wall, {DOT} is open. Find a shortest path from {START} to {GOAL} that goes down, left, right "
+            "or up from cell to cell. Answer with its moves as the letters D, L, R and U, for example DDRRU."
+        )
 
     # --- problems -------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from benchmarks.errors import UserError
+from benchmarks.grid_task import GridTask
 from benchmarks.problem import Answer, Problem, Verdict
 from benchmarks.puzzles import satisfiability_formulas as formulas
 from benchmarks.puzzles.grids import problem_id, to_board, to_tokens
@@ -25,7 +26,7 @@ from benchmarks.puzzles.satisfiability_formulas import VARIABLES
 from benchmarks.puzzles.satisfiability_input import read_formula
 from benchmarks.splits import split_of
 from benchmarks.symmetries import IGNORE, Symmetries, permutations
-from benchmarks.task import Measure, Split, Task
+from benchmarks.task import Measure, Split
 
 PATIENCE = 10_000  # formulas in a row that bring no new problem before generation gives up
 THRESHOLD = 4.26  # clauses per variable at which half of all large random formulas can be satisfied
@@ -36,7 +37,7 @@ Answers = Literal["unique", "many"]
 
 
 @dataclass(frozen=True)
-class Satisfiability(Task):
+class Satisfiability(GridTask):
     """Random 3-SAT; every clause has three different variables, and generated clauses differ.
 
     ``answers="unique"``: exactly one of the ``2 ** variables`` assignments is right, as labelled; nothing is left to
@@ -117,6 +118,15 @@ class Satisfiability(Task):
     def alphabet(self) -> str:
         """Literals, what separates clauses, and the signs of the traces."""
         return self.letters + self.letters.upper() + ",>?!="
+
+    @property
+    def instructions(self) -> str:
+        return (
+            "These are clauses of three literals each. A small letter says that the variable is true, a capital letter "
+            "that it is false. Choose for every variable so that each clause holds at least one of your literals. "
+            f"Answer with the {self.variables} literals in alphabetical order without anything between them, for "
+            f"example {self.letters[0]}{self.letters[1:].upper()}."
+        )
 
     # --- problems -------------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from benchmarks.errors import UserError
+from benchmarks.grid_task import GridTask
 from benchmarks.problem import Answer, Problem, Verdict
 from benchmarks.puzzles import sudoku_rules as rules
 from benchmarks.puzzles.files import Row, checked_rows
@@ -26,14 +27,14 @@ from benchmarks.puzzles.sudoku_search import guesses_needed
 from benchmarks.puzzles.sudoku_solver import candidates, count_solutions
 from benchmarks.splits import split_of
 from benchmarks.symmetries import Symmetries, permutations
-from benchmarks.task import Measure, Split, Task
+from benchmarks.task import Measure, Split
 
 PATIENCE = 5_000  # candidates in a row that bring no new puzzle before generation gives up
 CHUNK = 2_048  # rows of a file whose uniqueness is proved together
 
 
 @dataclass(frozen=True)
-class Sudoku(Task):
+class Sudoku(GridTask):
     """Sudoku; ``givens`` and ``min_guesses`` shape generated puzzles only, ``source`` chooses among published ones.
 
     Attributes:
@@ -91,6 +92,16 @@ class Sudoku(Task):
     def alphabet(self) -> str:
         """Board characters, then row and column letters and the two signs of the traces."""
         return self.vocabulary + "abcdefghi"[: self.size] + "?!"
+
+    @property
+    def instructions(self) -> str:
+        height, width = rules.BOX[self.size]
+        return (
+            f"This is a Sudoku of {self.size} rows and {self.size} columns, written row by row, with . for an empty "
+            f"cell. Fill it so that every row, every column and every box of {height} rows and {width} columns holds "
+            f"each digit from 1 to {self.size} once. Answer with the {self.positions} digits of the whole board, row "
+            "by row, and nothing between them."
+        )
 
     # --- problems -------------------------------------------------------------------------------
 

@@ -17,17 +17,18 @@ from jaxtyping import Int
 from torch import Tensor
 
 from benchmarks.errors import UserError
+from benchmarks.grid_task import GridTask
 from benchmarks.problem import Answer, Problem, Verdict
 from benchmarks.splits import split_of
 from benchmarks.symmetries import IGNORE, Symmetries, to_device
-from benchmarks.task import Measure, Split, Task
+from benchmarks.task import Measure, Split
 
 SIGN = {"multiplication": "*", "addition": "+"}
 SLOT = "_"  # an answer digit that is still to be filled
 
 
 @dataclass(frozen=True)
-class Arithmetic(Task):
+class Arithmetic(GridTask):
     """Products or sums of a ``digits[0]``-digit and a ``digits[1]``-digit number without leading zeros.
 
     Answers have a fixed width (padded with zeros), so that exact match and digit-wise agreement are well defined.
@@ -74,6 +75,10 @@ class Arithmetic(Task):
     @property
     def alphabet(self) -> str:
         return "=+*;0123456789"
+
+    @property
+    def instructions(self) -> str:
+        return f"Work out the {'product' if self.operation == 'multiplication' else 'sum'}. Answer with the number."
 
     # --- problems -------------------------------------------------------------------------------
 

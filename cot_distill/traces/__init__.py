@@ -1,4 +1,7 @@
-"""Programmatic teachers, one file per task family: ``trace`` writes the thinking, ``check`` replays it."""
+"""Programmatic teachers, one file per task family: ``trace`` writes the thinking, ``check`` replays it.
+
+Each knows one or more styles of writing (``STYLES``, the first is the default).
+"""
 
 from __future__ import annotations
 
@@ -6,17 +9,21 @@ import re
 from importlib import import_module
 from types import ModuleType
 
-from benchmarks.errors import UserError
+from benchmarks.errors import UserError, did_you_mean
 from benchmarks.problem import Problem
 from benchmarks.task import Task
 
 TEACHERS = {
+    "aqua": "cot_distill.traces.aqua",
     "arithmetic": "cot_distill.traces.arithmetic",
+    "countdown": "cot_distill.traces.countdown",
     "graph-coloring": "cot_distill.traces.graph_coloring",
+    "gsm8k": "cot_distill.traces.gsm8k",
     "job-shop": "cot_distill.traces.job_shop",
     "maze": "cot_distill.traces.maze",
     "satisfiability": "cot_distill.traces.satisfiability",
     "sudoku": "cot_distill.traces.sudoku",
+    "svamp": "cot_distill.traces.svamp",
 }
 
 
@@ -24,29 +31,57 @@ def _teacher(task: Task) -> ModuleType:
     if task.family not in TEACHERS:
         raise UserError(
             f"the family '{task.family}' has no programmatic teacher.",
-            cure=f"The methods cot and grpo run on: {', '.join(TEACHERS)}.",
+            cure=f"Let a language model teach (reasoning-kit teach), or choose one of: {', '.join(TEACHERS)}.",
         )
     return import_module(TEACHERS[task.family])
 
 
-def write_trace(task: Task, problem: Problem) -> str:
+def styles(task: Task) -> dict[str, str]:
+    """Names and descriptions of the ways in which the family's teacher can write; none without a teacher."""
+    return dict(_teacher(task).STYLES) if task.family in TEACHERS else {}
+
+
+def check_style(task: Task, style: str | None) -> str:
+    """The style itself, or the family's default for ``None``.
+
+    Raises:
+        UserError: if the family has no teacher, or its teacher no such style.
+    """
+    known = _teacher(task).STYLES
+    if style is None:
+        return next(iter(known))
+    if style not in known:
+        raise UserError(
+            f"the teacher of '{task.family}' does not write in the style '{style}'.",
+            where="method.cot.trace",
+            cure=did_you_mean(style, known),
+        )
+    return style
+
+
+def write_trace(task: Task, problem: Problem, style: str | None = None) -> str:
     """A chain of thought that leads to the labelled answer, in characters of the task's alphabet.
 
     Raises:
-        UserError: if the family has no teacher.
+        UserError: as :func:`check_style`.
+        ValueError: if there is none for this problem, and why.
     """
-    return _teacher(task).trace(task, problem)
+    return _teacher(task).trace(task, problem, check_style(task, style))
 
 
 def trace_steps(task: Task, trace: str) -> list[str]:
-    """A trace, a model's too, cut into its steps; characters that belong to no step stand alone."""
+    """A trace, a model's too, cut into its steps; characters that belong to no step stand alone. Lines, where the
+    family has no teacher."""
+    if task.family not in TEACHERS:
+        return trace.splitlines(keepends=True)
     return re.findall(f"(?:{_teacher(task).STEP})|.", trace, flags=re.DOTALL)
 
 
-def check_trace(task: Task, problem: Problem, trace: str) -> None:
+def check_trace(task: Task, problem: Problem, trace: str, style: str | None = None) -> None:
     """Parse a trace again and justify every step.
 
     Raises:
+        UserError: as :func:`check_style`.
         ValueError: saying which step does not follow.
     """
-    _teacher(task).check(task, problem, trace)
+    _teacher(task).check(task, problem, trace, check_style(task, style))

@@ -12,9 +12,10 @@ from benchmarks.problem import Problem
 from benchmarks.verifiable.arithmetic import Arithmetic
 
 STEP = "[^;]+;?"  # one equation
+STYLES = {"partial_products": "one product for each digit of the second number, then their sums; a sum digit by digit"}
 
 
-def trace(task: Arithmetic, problem: Problem) -> str:
+def trace(task: Arithmetic, problem: Problem, style: str) -> str:
     """The worked steps, the last of which ends with the answer."""
     if task.operation == "addition":
         return _addition(task, problem)
@@ -42,7 +43,7 @@ def _addition(task: Arithmetic, problem: Problem) -> str:
     return ";".join(lines)
 
 
-def check(task: Arithmetic, problem: Problem, text: str) -> None:
+def check(task: Arithmetic, problem: Problem, text: str, style: str) -> None:
     """Read a trace again: every line must be true, and use the question's numbers or what earlier lines found.
 
     Raises:

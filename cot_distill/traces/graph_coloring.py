@@ -20,10 +20,11 @@ from benchmarks.puzzles.graph_coloring_rules import LETTERS, Puzzle, read
 from benchmarks.puzzles.graph_coloring_search import Step, solving_steps
 
 STEP = r"[?!]?[a-z][1-9]"
+STYLES = {"search": "nodes with one colour left, guesses and their retractions shown"}
 SIGNS = {"single": "", "guess": "?", "retract": "!"}
 
 
-def trace(task: GraphColoring, problem: Problem) -> str:
+def trace(task: GraphColoring, problem: Problem, style: str) -> str:
     """The steps from the question to the labelled answer.
 
     Raises:
@@ -36,7 +37,7 @@ def trace(task: GraphColoring, problem: Problem) -> str:
     return "".join(f"{SIGNS[step.kind]}{LETTERS[step.node]}{step.color}" for step in steps)
 
 
-def check(task: GraphColoring, problem: Problem, trace: str) -> None:
+def check(task: GraphColoring, problem: Problem, trace: str, style: str) -> None:
     """Replay a trace with a board of its own and justify every step; a guess needs only to be possible.
 
     Raises:

@@ -26,9 +26,10 @@ from benchmarks.puzzles.job_shop_rules import MACHINES, Shop
 from benchmarks.puzzles.job_shop_search import Step, search
 
 STEP = "[^;]+;?"
+STYLES = {"search": "windows of start times, narrowed sweep by sweep, guesses and their retractions shown"}
 
 
-def trace(task: JobShop, problem: Problem) -> str:
+def trace(task: JobShop, problem: Problem, style: str) -> str:
     """The steps from the question to the labelled answer.
 
     Ties are decided in favour of the job that comes first; for a problem under a symmetry
@@ -64,7 +65,7 @@ def _write(task: JobShop, shop: Shop, step: Step) -> str:
     return text
 
 
-def check(task: JobShop, problem: Problem, trace: str) -> None:
+def check(task: JobShop, problem: Problem, trace: str, style: str) -> None:
     """Replay a trace and justify every step by trying all starts of all operations; any open pair may be guessed.
 
     Raises:

@@ -16,9 +16,10 @@ from benchmarks.puzzles.maze import LETTERS, Maze
 
 TURN = "|"
 STEP = r"[a-zA-Z]{2}[DLRU]"
+STYLES = {"search": "breadth-first search from S, then the way back from G"}
 
 
-def trace(task: Maze, problem: Problem) -> str:
+def trace(task: Maze, problem: Problem, style: str) -> str:
     """The search and the way back, for the labelled answer.
 
     The neighbour order is down, left, right, up; for a problem under a symmetry (:func:`benchmarks.splits.augment`)
@@ -36,7 +37,7 @@ def trace(task: Maze, problem: Problem) -> str:
     return "".join(_write(task, cell, move) for cell, (_, move) in found.items()) + TURN + "".join(back)
 
 
-def check(task: Maze, problem: Problem, trace: str) -> None:
+def check(task: Maze, problem: Problem, trace: str, style: str) -> None:
     """Read a trace again: every discovery must be the next one of a breadth-first search, and the way back consistent.
 
     Raises:

@@ -21,9 +21,10 @@ from benchmarks.puzzles import satisfiability_formulas as formulas
 from benchmarks.puzzles.satisfiability import Satisfiability
 
 STEP = r"[>?!=][a-zA-Z]*"
+STYLES = {"search": "unit propagation, guesses and their refutations shown (DPLL)"}
 
 
-def trace(task: Satisfiability, problem: Problem) -> str:
+def trace(task: Satisfiability, problem: Problem, style: str) -> str:
     """The steps from the question to the labelled answer.
 
     A guess is the literal of its clause if that is in the label, or if no right answer has it (then the search shows
@@ -85,7 +86,7 @@ def _guess(task: Satisfiability, rests: list[str], true: list[str]) -> str:
     return next(v for v in task.letters if v not in true and v.upper() not in true)
 
 
-def check(task: Satisfiability, problem: Problem, trace: str) -> None:
+def check(task: Satisfiability, problem: Problem, trace: str, style: str) -> None:
     """Read a trace again and justify every step; a guess needs only to be on an open variable.
 
     Raises:

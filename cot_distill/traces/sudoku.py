@@ -22,10 +22,11 @@ from benchmarks.puzzles.sudoku_search import Step, solving_steps
 
 LETTERS = "abcdefghi"
 STEP = r"[?!]?[a-i]{2}[1-9]"
+STYLES = {"search": "singles in the order in which a solver finds them, guesses and their retractions shown"}
 SIGNS = {"single": "", "guess": "?", "retract": "!"}
 
 
-def trace(task: Sudoku, problem: Problem) -> str:
+def trace(task: Sudoku, problem: Problem, style: str) -> str:
     """The steps from the question to the labelled answer.
 
     Raises:
@@ -43,7 +44,7 @@ def trace(task: Sudoku, problem: Problem) -> str:
     )
 
 
-def check(task: Sudoku, problem: Problem, trace: str) -> None:
+def check(task: Sudoku, problem: Problem, trace: str, style: str) -> None:
     """Replay a trace with a board of its own and justify every step; a guess needs only to be a candidate.
 
     Raises:

@@ -13,6 +13,7 @@ from benchmarks.records import RunRecord
 from benchmarks.statistics import Interval, accuracy_interval
 from reasoning_kit.methods import METHODS, label_of
 
+NOT_TRAINED = "not matched: trained elsewhere, with other data and compute, and not trained here"
 MATCHED_WITHIN = 0.1  # a method that spent more or less of its budget than this is flagged
 
 
@@ -26,7 +27,7 @@ class Run:
 
     @property
     def base(self) -> str:
-        """The one of the five that its method is a variant of, or the method itself."""
+        """The one of the six that its method is a variant of, or the method itself."""
         return str(self.record.config.get("base", self.record.method))
 
     @property
@@ -38,8 +39,12 @@ class Run:
         return METHODS[self.base].thinking if self.base in METHODS else "none"
 
     @property
+    def trains(self) -> bool:
+        return METHODS[self.base].trains if self.base in METHODS else True
+
+    @property
     def place(self) -> tuple[int, bool, str, int]:
-        """Sorts runs: the five in their order, each followed by its variants, and seeds within."""
+        """Sorts runs: the six in their order, each followed by its variants, and seeds within."""
         order = list(METHODS).index(self.base) if self.base in METHODS else len(METHODS)
         return order, self.base != self.record.method, self.record.method, self.record.seed
 
@@ -49,9 +54,11 @@ class Row:
     """One method on one task, over its seeds. Costs are means over seeds; ``None`` where no run measured them.
 
     Attributes:
-        base: the one of the five that the method is, or is a variant of.
+        base: the one of the six that the method is, or is a variant of.
         thinking: ``latent``, ``token`` or ``none``, as its base.
+        trains: its model was trained here, within the budget.
         unmatched: why this row is not at the same budget as the others; empty when it is.
+        parameters: ``None`` where they are not known.
         notes: where the method could not be matched in other ways (outside knowledge, extra supervision).
     """
 
@@ -63,7 +70,7 @@ class Row:
     accuracy: Interval
     exact: Interval
     valid: Interval
-    parameters: int
+    parameters: int | None
     training_flops: float | None
     training_seconds: float | None
     peak_memory_bytes: float | None
@@ -72,6 +79,7 @@ class Row:
     seconds_per_answer: float | None
     steps_per_answer: float | None
     tokens_per_answer: float | None
+    trains: bool
     unmatched: str
     notes: tuple[str, ...]
 
@@ -112,7 +120,8 @@ def make_row(group: Sequence[Run], order: Sequence[str], clusters: Sequence[str]
         seconds_per_answer=metric("seconds_per_answer"),
         steps_per_answer=metric("steps_per_answer"),
         tokens_per_answer=metric("tokens_per_answer"),
-        unmatched=_unmatched(records, unit, limit),
+        trains=first.trains,
+        unmatched=_unmatched(records, unit, limit) if first.trains else NOT_TRAINED,
         notes=tuple(dict.fromkeys(note for r in records for note in r.notes)),
     )
 

@@ -55,11 +55,13 @@ def parts(rows: Sequence[Row], pairs: Sequence[Paired]) -> tuple[Paired, ...]:
 
 
 def headline(rows: Sequence[Row], pairs: Sequence[Paired]) -> Paired | None:
-    """Best latent against best token method. The best of several is chosen on the test problems themselves, which
-    favours the side with more methods a little."""
+    """Best latent against best token method; one that was not trained here stands for its side only where no other
+    does. The best of several is chosen on the test problems themselves, which favours the side with more methods a
+    little."""
     best = {}
     for thinking in THINKING:
         side = [row for row in rows if row.thinking == thinking]
+        side = [row for row in side if row.trains] or side
         if not side:
             return None
         best[thinking] = max(side, key=lambda row: row.accuracy.value).method

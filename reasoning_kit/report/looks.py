@@ -39,6 +39,9 @@ LOOKS = {
         Look("answer_only", "#9a7000", "#e3b94f", "diamond", "dash", "M8 1.8 14.2 8 8 14.2 1.8 8z", "yellow"),
         Look("cot", "#cc5200", "#ff9257", "triangle-up", "solid", "M8 2.2 14 13H2z", "red"),
         Look("grpo", "#9b3a8c", "#e294d3", "cross", "solid", "M6 2h4v4h4v4h-4v4H6v-4H2V6h4z", "magenta"),
+        Look(
+            "prompted", "#e0007a", "#ff5ca8", "hexagon", "dot", "M8 1.6l5.6 3.2v6.4L8 14.4l-5.6-3.2V4.8z", "deep_pink3"
+        ),
     )
 }
 OTHER = Look("other", "#3f3f46", "#d4d4d8", "x", "dot", "M3 3l10 10M13 3 3 13", "")

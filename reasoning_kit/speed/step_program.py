@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
+    from benchmarks.grid_task import GridTask
     from benchmarks.problem import Problem
-    from benchmarks.task import Task
     from trm.configuration import TRMConfig
     from trm.options import TRMOptions
 
@@ -59,10 +59,10 @@ class Shape:
             **{name: getattr(self, name) for name in names}, batch_size=self.batch, mixer="mlp", **settings
         )
 
-    def task(self) -> Task:
-        from benchmarks.task import load_task
+    def task(self) -> GridTask:
+        from benchmarks.puzzles.sudoku import Sudoku
 
-        return load_task("sudoku", size=self.size)
+        return Sudoku(self.size)
 
     def config(self) -> TRMConfig:
         """Of the model, plain or ours.
@@ -74,7 +74,7 @@ class Shape:
 
         return build(self.task(), self.options())
 
-    def data(self) -> tuple[Task, list[Problem]]:
+    def data(self) -> tuple[GridTask, list[Problem]]:
         task = self.task()
         return task, task.generate("train", 2 * self.batch, seed=0)
 

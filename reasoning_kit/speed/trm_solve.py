@@ -19,8 +19,8 @@ from benchmarks.statistics import Difference, Interval, accuracy_interval, paire
 
 if TYPE_CHECKING:
     from benchmarks.evaluation import Solution
+    from benchmarks.grid_task import GridTask
     from benchmarks.problem import Problem
-    from benchmarks.task import Task
     from trm.modeling import TRMForPuzzles
     from trm.solver import TRMSolver
 
@@ -73,16 +73,19 @@ def bench_solve(
     Raises:
         UserError: if there is no finished run of TRM with a halting head, or an override is wrong.
     """
+    from benchmarks.grid_task import as_grid
     from reasoning_kit.inspect_run import chosen_problems
     from reasoning_kit.scale import load_recursive, load_recursive_run
 
     spec = load_recursive_run(folder)
     task, splits, _ = chosen_problems(spec, overrides)
-    return measure_solve(task, load_recursive(folder), splits.test, repeats, batch_size, steps, bfloat16)
+    return measure_solve(
+        as_grid(task, str(folder)), load_recursive(folder), splits.test, repeats, batch_size, steps, bfloat16
+    )
 
 
 def measure_solve(
-    task: Task,
+    task: GridTask,
     model: TRMForPuzzles,
     problems: Sequence[Problem],
     repeats: int = 5,

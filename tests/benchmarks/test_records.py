@@ -26,7 +26,7 @@ from benchmarks.task import load_task
 @pytest.fixture
 def record():
     return RunRecord(
-        task={"name": "multiplication-2x2", "family": "arithmetic", "measure": "exact", "positions": 11},
+        task={"name": "multiplication-2x2", "family": "arithmetic", "measure": "exact"},
         method="trm",
         seed=1,
         config={"nested": {"list": [1, 2.5, None, "ü"]}},

@@ -13,7 +13,7 @@ PROBLEM = TASK.problem(27, 34)  # 0918
 
 
 def reward(text, style="cot"):
-    given = verifier_reward(TASK, style)(completions=[text], question=[PROBLEM.question], answer=[PROBLEM.answer])
+    given = verifier_reward(TASK, [PROBLEM], style)(completions=[text], id=[PROBLEM.id])
     assert len(given) == 1
     assert isinstance(given[0], float)
     return given[0]
@@ -66,17 +66,16 @@ def test_without_a_chain_of_thought_the_completion_is_the_answer():
 
 def test_each_completion_is_judged_against_its_own_label_and_other_columns_are_ignored():
     other = TASK.problem(11, 12)
-    correct = verifier_reward(TASK, "cot")
+    correct = verifier_reward(TASK, [PROBLEM, other], "cot")
     given = correct(
         completions=["</think>0918", "</think>0918", "</think>0132"],
-        question=[PROBLEM.question, other.question, other.question],
-        answer=[PROBLEM.answer, other.answer, other.answer],
+        id=[PROBLEM.id, other.id, other.id],
         prompts=["a", "b", "c"],
         trainer_state=None,
     )
     assert given == [1.0, 0.0, 1.0]
     with pytest.raises(ValueError, match="zip"):
-        correct(completions=["</think>0918"], question=[], answer=[])
+        correct(completions=["</think>0918"], id=[])
 
 
 def test_a_second_end_of_thought_loses_also_in_a_family_that_reads_answers_leniently(monkeypatch):

@@ -137,7 +137,7 @@ def test_augmented_problems_are_right_and_keep_their_orbit(task):
 def test_dataset_has_the_columns_of_the_contract(task):
     problems = task.generate("train", 10, 0)
     rows = to_dataset(task, problems)
-    assert rows.column_names == ["id", "question", "answer", "input_ids", "labels", "meta"]
+    assert rows.column_names == ["id", "question", "answer", "meta", "input_ids", "labels"]
     assert [row["meta"]["orbit"] for row in rows] == [p.orbit for p in problems]
     ids, labels = task.encode(problems)
     assert torch.equal(torch.tensor(list(rows["input_ids"])), ids)

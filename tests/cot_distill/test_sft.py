@@ -17,7 +17,8 @@ from benchmarks.task import load_task
 from cot_distill.language_model import character_tokenizer, load_language_model, render_prompt
 from cot_distill.options import ModelOptions, SFTOptions
 from cot_distill.traces import write_trace
-from cot_distill.train import PricedSFTTrainer, room, tokenized, tokenized_rows, train
+from cot_distill.rows import Left, lessons, programmatic, room, tokenized
+from cot_distill.train import PricedSFTTrainer, train
 
 SMALL = ModelOptions(width=32, layers=2, heads=2, key_value_heads=2, inner=128)
 TINY = ModelOptions(width=16, layers=1, heads=2, key_value_heads=2, inner=32)
@@ -29,12 +30,19 @@ def one_thread():
     torch.set_num_threads(1)
 
 
+def rows_of(task, problems, tokenizer, style):
+    left = Left()
+    rows = list(tokenized(task, problems, tokenizer, style, programmatic(task, style, None), left))
+    assert not left.reasons
+    return rows
+
+
 @pytest.mark.parametrize("style", ["cot", "answer_only"])
 def test_labels_mask_exactly_the_prompt(style):
     task = load_task("arithmetic")
     tokenizer = character_tokenizer(task.alphabet)
     problems = task.generate("train", 20, 0)
-    for problem, row in zip(problems, tokenized(task, problems, tokenizer, style), strict=True):
+    for problem, row in zip(problems, rows_of(task, problems, tokenizer, style), strict=True):
         prompt = render_prompt(tokenizer, task, problem, style)
         masked = row["labels"].count(IGNORE)
         assert row["labels"] == [IGNORE] * masked + row["input_ids"][masked:]
@@ -85,9 +93,9 @@ def test_further_passes_are_augmented_and_as_many_as_the_budget_pays():
 
     def rows(budget, **options):
         options = SFTOptions(batch_size=10, **options)
-        return tokenized_rows(task, problems, tokenizer, "answer_only", options, shape, budget, 0)
+        return lessons(task, problems, tokenizer, "answer_only", options, shape, budget, 0, 8192).rows
 
-    first = list(tokenized(task, problems, tokenizer, "answer_only"))
+    first = rows_of(task, problems, tokenizer, "answer_only")
     assert rows(Budget("steps", 5)) == first
     four = rows(Budget("examples", 200))
     assert len(four) == 200
@@ -191,11 +199,11 @@ def test_rows_that_are_too_long_are_counted_in_a_warning(tmp_path, caplog):
     assert warnings(max_length=17) == []
     assert warnings() == []
     assert warnings(max_length=16) == [
-        "20 of 20 training rows are longer than 16 tokens: what is beyond is not learned."
+        "20 of 20 training rows are longer than 16 tokens (max_length): what is beyond is not learned."
     ]
     assert "20 of 20" in caplog.text
     assert warnings(context=10, max_length=None) == [
-        "20 of 20 training rows are longer than 10 tokens: the model's context."
+        "20 of 20 training rows are longer than 10 tokens (the context of the model): what is beyond is not learned."
     ]
 
 

@@ -115,7 +115,7 @@ def make_run(
     value = float(right.mean())
     shares = [0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 1.0]
     fields: dict[str, Any] = {
-        "task": {"name": task, "family": task.split("-")[0], "measure": "exact", "positions": 16},
+        "task": {"name": task, "family": task.split("-")[0], "measure": "exact"},
         "method": method,
         "seed": seed,
         "config": {"method": {"name": method, "learning_rate": 0.002}, "text": "<b>not markup</b>"},

@@ -1,0 +1,82 @@
+"""What is learned from and what is left out: every loss of a row is counted and told, and nothing wrong is taught."""
+
+from __future__ import annotations
+
+import pytest
+
+import cot_distill.traces.arithmetic as teacher
+from benchmarks.budget import Budget
+from benchmarks.compute import CausalLMShape
+from benchmarks.errors import UserError
+from benchmarks.symmetries import IGNORE
+from benchmarks.task import load_task
+from cot_distill.language_model import character_tokenizer, load_language_model
+from cot_distill.options import ModelOptions, SFTOptions
+from cot_distill.rows import lessons
+
+TASK = load_task("arithmetic", operation="addition", digits=(1, 1))
+MODEL = ModelOptions(width=16, layers=1, heads=2, key_value_heads=2, inner=32)
+PROBLEMS = TASK.generate("train", 20, 0)
+TOKENIZER = character_tokenizer(TASK.alphabet)
+
+
+@pytest.fixture(scope="module")
+def shape():
+    return CausalLMShape.of(load_language_model(MODEL, TASK, 0)[0].config)
+
+
+def made(shape, task=TASK, problems=PROBLEMS, budget=Budget("steps", 1), context=99, **options):  # noqa: B008
+    return lessons(task, problems, TOKENIZER, "cot", SFTOptions(**options), shape, budget, 0, context)
+
+
+def test_a_wrong_trace_is_never_learned_but_counted_and_named(shape, monkeypatch):
+    """The teacher errs on one problem: the others are learned, and the record says what is missing and why."""
+    right = teacher.trace
+    wrong_one = PROBLEMS[3]
+
+    def trace(task, problem, style):
+        text = right(task, problem, style)
+        return text.replace("=", "=9", 1) if problem.id == wrong_one.id else text
+
+    monkeypatch.setattr(teacher, "trace", trace)
+    found = made(shape)
+    assert len(found.rows) == 2 * 19  # the budget of 32 rows pays for two passes
+    asked = [TOKENIZER.decode([t for t, label in zip(r["input_ids"], r["labels"], strict=True) if label == IGNORE])
+             for r in found.rows]  # fmt: skip
+    assert f"{wrong_one.question}=<think>" not in asked
+    [warning] = found.warnings
+    assert warning.startswith(f"1 of 20 training problems are left out; the first, {wrong_one.id}: '")
+    assert "is false" in warning
+
+
+def test_nothing_left_to_learn_is_an_error_with_the_reason(shape, monkeypatch):
+    monkeypatch.setattr(teacher, "trace", lambda task, problem, style: "1+1+0=03")
+    with pytest.raises(UserError, match=r"20 of 20 training problems are left out.*'1\+1\+0=03' is false"):
+        made(shape)
+
+
+def test_prompts_that_fill_the_context_are_left_out_and_counted(shape):
+    """7+8=<think> has 5 tokens: in a context of 5 nothing of the answer is learned."""
+    with pytest.raises(UserError, match="20 of 20 training rows are left out: their prompts fill 5 tokens"):
+        made(shape, context=5)
+    assert len(made(shape, context=6).rows) == 40
+    [warning] = made(shape, context=6).warnings
+    assert warning.startswith("20 of 20 training rows are longer than 6 tokens (the context of the model): what is bey")
+
+
+def test_an_unknown_style_names_the_nearest(shape):
+    with pytest.raises(UserError, match="does not write in the style 'partial-product'") as caught:
+        made(shape, trace="partial-product")
+    assert caught.value.where == "method.cot.trace"
+
+
+def test_the_learning_rate_follows_the_model():
+    assert SFTOptions().rate(pretrained=True) == 4e-5
+    assert SFTOptions().rate(pretrained=False) == 3e-3
+    assert SFTOptions(schedule="constant").rate(pretrained=False) == 2e-3
+    assert SFTOptions(learning_rate=1e-4).rate(pretrained=True) == 1e-4
+
+
+def test_two_teachers_are_refused():
+    with pytest.raises(UserError, match="two teachers"):
+        SFTOptions(trace="search", traces="folder")
