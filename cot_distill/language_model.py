@@ -7,10 +7,14 @@ downloaded. A pretrained model keeps its own tokenizer and, where it has one, it
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub import HfApi, constants
+from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
+from huggingface_hub.utils import validate_repo_id
 from tokenizers import Regex, Tokenizer, decoders
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Split
@@ -34,6 +38,7 @@ from benchmarks.text_form import END_THINK, THINK, Style, prompt_text
 from cot_distill.options import ModelOptions
 
 PAD, EOS, UNKNOWN = "<pad>", "<eos>", "<unk>"
+PATIENCE = 10.0  # seconds in which the hub must answer
 
 
 def character_tokenizer(alphabet: str) -> PreTrainedTokenizerFast:
@@ -127,10 +132,10 @@ def _quantization(bits: str) -> BitsAndBytesConfig:
     return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.float32)
 
 
-def _saved_tokenizer(path: str) -> PreTrainedTokenizerBase:
+def _saved_tokenizer(path: str, **options: Any) -> PreTrainedTokenizerBase:
     """A tokenizer as it was saved: ``AutoTokenizer`` takes a ``qwen2`` model's for Qwen's own, whatever was saved."""
-    generic = get_tokenizer_config(path).get("tokenizer_class") in ("TokenizersBackend", "PreTrainedTokenizerFast")
-    tokenizer = (PreTrainedTokenizerFast if generic else AutoTokenizer).from_pretrained(path, padding_side="left")
+    generic = get_tokenizer_config(path, **options).get("tokenizer_class") in ("TokenizersBackend", "PreTrainedTokenizerFast")
+    tokenizer = (PreTrainedTokenizerFast if generic else AutoTokenizer).from_pretrained(path, padding_side="left", **options)
     if tokenizer.eos_token_id is None:
         raise ValueError("its tokenizer has no end token, so no answer would ever end")
     if tokenizer.pad_token_id is None:
@@ -139,16 +144,49 @@ def _saved_tokenizer(path: str) -> PreTrainedTokenizerBase:
 
 
 def _load(load: Callable[..., Any], path: str, where: str = "model.path", **options: Any) -> Any:
+    trouble = None if Path(path).is_dir() else _trouble(path, f"{where}={path}")
+    if trouble is not None:  # then only the cache can help
+        options["local_files_only"] = True
     try:
         return load(path, **options)
     except (OSError, ValueError) as error:
-        first_line = str(error).splitlines()[0]
-        kind = "folder" if Path(path).exists() or path.startswith((".", "/")) else "hub name"
-        raise UserError(
+        first_line = (str(error).splitlines() or [type(error).__name__])[0]
+        raise trouble or UserError(
             f"no causal language model could be loaded ({first_line})",
             where=f"{where}={path}",
-            cure=f"Check the {kind}; without a network, give a folder that save_pretrained wrote.",
+            cure=f"Check the {'folder' if Path(path).is_dir() else 'hub name'}, or give a folder that "
+            "save_pretrained wrote.",
         ) from None
+
+
+@lru_cache
+def _trouble(path: str, where: str) -> UserError | None:
+    """What keeps a model from being fetched from the hub, asked with one quick question: transformers itself would
+    try again for more than a minute."""
+    try:
+        validate_repo_id(path)
+        if constants.HF_HUB_OFFLINE:
+            return UserError(
+                "HF_HUB_OFFLINE is set, and there is no copy of it in the cache.",
+                where=where,
+                cure="Unset it and load the model once with internet access, or give a folder that save_pretrained "
+                "wrote.",
+            )
+        HfApi().model_info(path, timeout=PATIENCE)
+    except (HFValidationError, RepositoryNotFoundError):
+        return UserError(
+            f"there is neither a folder '{path}' here nor an open model of that name on the hub.",
+            where=where,
+            cure="Check the folder, which save_pretrained wrote, or the name; for a model that is private or gated, "
+            "log in with `hf auth login`.",
+        )
+    except Exception as error:  # whatever the network answers
+        return UserError(
+            f"the hub cannot be reached ({type(error).__name__}), and there is no copy of '{path}' in the cache.",
+            where=where,
+            cure="Load it once with internet access, or give a folder that save_pretrained wrote.",
+        )
+    return None
 
 
 def render_prompt(tokenizer: PreTrainedTokenizerBase, task: Task, problem: Problem, style: Style) -> str:

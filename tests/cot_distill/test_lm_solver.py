@@ -9,10 +9,13 @@ import torch
 
 from benchmarks.budget import Budget
 from benchmarks.compute import CausalLMShape
+from benchmarks.errors import UserError
+from benchmarks.evaluation import evaluate
 from benchmarks.problem import Answer
 from benchmarks.task import load_task
+from benchmarks.text_form import read_completion
 from cot_distill.language_model import load_language_model
-from cot_distill.options import ModelOptions, SFTOptions
+from cot_distill.options import ModelOptions, SFTOptions, SolverOptions
 from cot_distill.solver import CausalLMSolver
 from cot_distill.train import train
 
@@ -109,3 +112,99 @@ def test_the_mode_of_the_model_is_left_as_it_was(trained):
         trained.solver(TASK, "cot").solve([TASK.problem(1, 1)])
         assert trained.model.training is training
     trained.model.eval()
+
+
+# --- samples, votes and budgets of thought ------------------------------------------------------
+
+
+def thinking(trained, **options):
+    return CausalLMSolver(trained.model, trained.tokenizer, TASK, "cot", 24, SolverOptions(**options))
+
+
+def test_samples_vote_and_the_oracle_sees_them_all(trained):
+    problems = TASK.generate("test", 20, 0)
+    solver = thinking(trained, samples=8, temperature=1.5)
+    evaluation = evaluate(solver, TASK, problems)
+    for prediction in evaluation.predictions:
+        solution = prediction.solution
+        texts = [step.text for step in solution.trajectory]
+        answers = [read_completion(TASK, prediction.problem, text, "cot") for text in texts]
+        given = [answer for answer in answers if answer is not None]
+        assert len(texts) == 8
+        assert set(solution.seen) == set(given)
+        if given:
+            most = max(given.count(answer) for answer in given)
+            assert solution.answer == next(a for a in given if given.count(a) == most)
+        assert list(solution.step_flops) == sorted(solution.step_flops)
+        assert solution.step_flops[-1] == solution.flops
+    assert evaluation.oracle >= evaluation.accuracy
+    assert [point.label for point in evaluation.scaling] == ["1 samples", *(f"{k} samples" for k in range(2, 9))]
+    assert len({p.solution.answer for p in evaluation.predictions}) > 3
+
+
+def test_the_prompt_is_paid_once_for_all_samples(trained):
+    shape = CausalLMShape.of(trained.model.config)
+    [solution] = thinking(trained, samples=3, temperature=1.0).solve([TASK.problem(7, 8)])
+    prompt = shape.generation(1, 5, 0)
+    lengths = [len(trained.tokenizer(s.text, add_special_tokens=False)["input_ids"]) for s in solution.trajectory]
+    most = prompt + sum(shape.generation(1, 5, n + 1) - prompt for n in lengths)  # and the end token, where there is one
+    least = prompt + sum(shape.generation(1, 5, n) - prompt for n in lengths)
+    assert least <= solution.flops <= most
+    assert solution.tokens - 3 <= sum(lengths) <= solution.tokens
+
+
+@pytest.mark.parametrize("budget", [0, 1, 4, 7, 8, 9, 20])
+def test_a_thought_is_ended_at_its_budget_and_an_answer_forced(trained, budget):
+    """7+8+0=15 has 8 tokens: with fewer the answer comes without the rest of it, with more nothing changes."""
+    problems = TASK.generate("train", 60, 0)
+    free = thinking(trained).solve(problems)
+    forced = thinking(trained, token_budget=budget).solve(problems)
+    answer = 2 + 1  # digits and the end
+    for without, within in zip(free, forced, strict=True):
+        thought = within.text.partition("</think>")[0]
+        assert within.text.startswith(thought + "</think>")
+        assert len(thought) <= budget
+        assert within.tokens <= budget + 1 + answer
+        if within.text.startswith(without.text.partition("</think>")[0] + "</think>") and budget > 8:
+            assert (within.text, within.tokens, within.flops) == (without.text, without.tokens, without.flops)
+        elif budget < 8:
+            assert without.text.startswith(thought)
+    right = sum(s.answer == Answer(p.answer) for s, p in zip(forced, problems, strict=True))
+    assert right <= 20 if budget == 0 else True
+    assert right >= 40 if budget >= 9 else True
+
+
+def test_samples_within_a_budget(trained):
+    solutions = thinking(trained, samples=4, temperature=1.0, token_budget=3).solve(TASK.generate("test", 5, 0))
+    for solution in solutions:
+        assert len(solution.trajectory) == 4
+        assert all(len(step.text.partition("</think>")[0]) <= 3 for step in solution.trajectory)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"samples": 0}, "at least 1 sample"),
+        ({"samples": 4}, "all alike"),
+        ({"token_budget": -1}, "no negative budget"),
+        ({"temperature": -0.1}, "temperature of 0 or more"),
+        ({"temperature": float("nan")}, "temperature of 0 or more"),
+        ({"top_p": 0.0}, "top_p above 0"),
+    ],
+)
+def test_impossible_ways_of_answering_are_refused(options, words):
+    with pytest.raises(UserError, match=words):
+        SolverOptions(**options)
+
+
+def test_a_prompt_longer_than_the_context_is_an_answer_that_says_so(trained):
+    """The others are answered; the one without room is wrong, and its row in predictions.parquet says why."""
+    context = trained.model.config.max_position_embeddings
+    try:
+        trained.model.config.max_position_embeddings = 20
+        long = replace(TASK.problem(1, 2), question="1+" * 20)
+        first, second = trained.solver(TASK, "cot").solve([long, TASK.problem(1, 2)])
+    finally:
+        trained.model.config.max_position_embeddings = context
+    assert (first.answer, first.text) == (None, "[the prompt of 42 tokens leaves no room in the context of 20]")
+    assert second.tokens > 0
