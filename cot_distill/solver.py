@@ -103,7 +103,7 @@ class CausalLMSolver:
             generator.generate(list(prompts), sampling, thoughts.__setitem__)
         else:
             thoughts = {i: [Completion("", 0, len(p), False)] * options.samples for i, p in enumerate(prompts)}
-        self.force_answers(generator, problems, prompts, thoughts, on_result)
+        self.force_answers(problems, prompts, thoughts, batch_size, on_result)
 
     def _generator(self, batch_size: int) -> Generator:
         if self.options.generator == "vllm" and self.weights is not None:
@@ -115,18 +115,20 @@ class CausalLMSolver:
 
     def force_answers(
         self,
-        generator: Generator,
         problems: Sequence[Problem],
         prompts: Sequence[list[int]],
         thoughts: dict[int, list[Completion]],
+        batch_size: int,
         on_result: Callable[[int, list[Completion]], None],
     ) -> None:
         """Let every completion that did not end go on to its answer, its thought ended for it where it is open."""
+        if not thoughts:
+            return
         open_ones = [(i, k) for i, cs in thoughts.items() for k, c in enumerate(cs) if not c.finished]
         starts = [self._thought(thoughts[i][k]) for i, k in open_ones]
         room = Sampling(max_new_tokens=self._answer_room(problems))
         answered: list[Completion | None] = [None] * len(open_ones)
-        generator.generate(
+        self._generator(batch_size).generate(
             [prompts[i] + start for (i, _), start in zip(open_ones, starts, strict=True)],
             room,
             lambda number, completions: answered.__setitem__(number, completions[0]),
@@ -138,6 +140,21 @@ class CausalLMSolver:
             thoughts[i][k] = Completion(text, len(ids), len(prompts[i]), answer.finished, ids)
         for i, completions in thoughts.items():
             on_result(i, completions)
+
+    def thought_tokens(self, completion: Completion) -> int:
+        """Tokens before the end of the thought; all, where it does not end."""
+        thought, end, _ = completion.text.partition(END_THINK)
+        if not end:
+            return len(completion.ids)
+        at = range(len(completion.ids) - len(self.end_think) + 1)
+        marks = (i for i in at if list(completion.ids[i : i + len(self.end_think)]) == self.end_think)
+        return next(marks, len(self.tokenizer(thought, add_special_tokens=False)["input_ids"]))
+
+    def shortened(self, completion: Completion, budget: int) -> Completion:
+        """As if the model had only been given ``budget`` tokens."""
+        ids = completion.ids[:budget]
+        text = str(self.tokenizer.decode(list(ids), skip_special_tokens=True))
+        return Completion(text, len(ids), completion.prompt_tokens, False, ids)
 
     def _thought(self, completion: Completion) -> list[int]:
         """What was written, with the end of the thought behind it where it is missing."""

@@ -120,21 +120,25 @@ def teach(
 
 @app.command()
 def scale(
-    run: Annotated[Path, typer.Argument(help="Folder of a finished run of TRM or a variant.")],
+    run: Annotated[Path, typer.Argument(help="Folder of a finished run that thinks: trm, cot, grpo, variants.")],
     overrides: Annotated[
         list[str] | None, typer.Argument(help="Other test problems: test_size=1000 seed=7 test_file=PATH")
     ] = None,
-    depth: Annotated[int, typer.Option(help="Most supervision steps.")] = 64,
-    trajectories: Annotated[int, typer.Option(help="Noisy ways of thinking about a problem.")] = 8,
-    votes: Annotated[int, typer.Option(help="Symmetric variants of a problem that vote.")] = 8,
-    noise: Annotated[float | None, typer.Option(help="Scale of the noise; the run's own if not given.")] = None,
-    precision: Annotated[str, typer.Option(help="float32, bfloat16 or auto.")] = "float32",
+    depth: Annotated[int, typer.Option(help="TRM: most supervision steps.")] = 64,
+    trajectories: Annotated[int, typer.Option(help="TRM: noisy ways of thinking about a problem.")] = 8,
+    votes: Annotated[int, typer.Option(help="TRM: symmetric variants of a problem that vote.")] = 8,
+    noise: Annotated[float | None, typer.Option(help="TRM: scale of the noise; the run's own if not given.")] = None,
+    precision: Annotated[str, typer.Option(help="TRM: float32, bfloat16 or auto.")] = "float32",
+    samples: Annotated[int, typer.Option(help="Language model: thoughts about a problem that vote.")] = 16,
+    temperature: Annotated[float, typer.Option(help="Language model: at which they are drawn.")] = 0.8,
     out: Annotated[Path | None, typer.Option(help="Folder of the results; RUN/scaling if not given.")] = None,
 ) -> None:
-    """Draw accuracy against compute per puzzle: more steps, halting, noisy trajectories, votes."""
+    """Draw accuracy against compute per puzzle: more steps, halting, trajectories, votes; longer or more thoughts."""
     from reasoning_kit.scale import scale_run
 
-    page = scale_run(run, overrides or [], _console(), depth, trajectories, votes, noise, precision, out)
+    page = scale_run(
+        run, overrides or [], _console(), depth, trajectories, votes, noise, precision, samples, temperature, out
+    )
     _console().print(f"\nPage: [bold]{page.absolute()}[/bold]")
 
 

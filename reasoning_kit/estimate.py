@@ -34,8 +34,7 @@ class Estimate:
 
     Attributes:
         flops_per_step: of one optimiser step; for GRPO with its generation.
-        flops_per_answer: of one answer at full depth or full length.
-            Both, and ``parameters``, are ``None`` for a served model, of which nothing is known.
+        flops_per_answer: of one answer at full depth or full length; with ``parameters`` ``None`` for a served model.
         steps: that the budget pays for; ``None`` where only time limits it.
         state_bytes: weights, gradients and optimiser; activations come on top.
         seconds: of training, from a probe.

@@ -51,7 +51,7 @@ def evaluate_run(folder: Path, overrides: Sequence[str], console: Console) -> No
     from reasoning_kit.experiment import summarise
 
     task, splits, options = chosen_problems(spec, overrides)
-    solver = _load_quietly(spec, task, folder)
+    solver = load_quietly(spec, task, folder)
     with Progress(console=console, transient=True) as progress:
         bar = progress.add_task(f"{spec.method} on {spec.task_name}", total=len(splits.test))
         evaluation = evaluate(
@@ -97,7 +97,7 @@ def chosen_problems(spec: RunSpec, overrides: Sequence[str]) -> tuple[Task, Spli
     return task, splits, options
 
 
-def _load_quietly(spec: RunSpec, task: Task, folder: Path) -> Solver:
+def load_quietly(spec: RunSpec, task: Task, folder: Path) -> Solver:
     """Without the bar that transformers draws for weights that load in an instant."""
     from transformers.utils import logging
 
@@ -145,7 +145,7 @@ def solve_puzzle(folder: Path, puzzle: str | None, file: Path | None, console: C
     from benchmarks.evaluation import evaluate
     from reasoning_kit.experiment import describe_solution
 
-    solver = _load_quietly(spec, task, folder)
+    solver = load_quietly(spec, task, folder)
     if latents:
         _show_latents(solver, task, problem, console)
         return

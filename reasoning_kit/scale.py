@@ -1,4 +1,4 @@
-"""``scale``: how much better a trained recursive model gets when it may think longer, and what that costs."""
+"""``scale``: how much better a trained model gets when it may think longer, and what that costs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +15,34 @@ from rich.console import Console
 from rich.progress import Progress
 
 from benchmarks.errors import UserError
+from reasoning_kit import longer_recursion, longer_tokens
+from reasoning_kit.methods import METHODS
+from reasoning_kit.thinking_longer import Series
 
 if TYPE_CHECKING:
+    from benchmarks.problem import Problem
+    from benchmarks.task import Task
     from reasoning_kit.config import RunSpec
     from trm.modeling import TRMForPuzzles
 
 JSON, ROWS, PAGE = "scaling.json", "scaling.parquet", "scaling.html"
+
+
+@dataclass(frozen=True)
+class Scaled:
+    """What was measured, and the words around it.
+
+    Attributes:
+        lead: what was given to the model; how: how points were made.
+        unit: what ``Point.steps`` are.
+    """
+
+    series: list[Series]
+    rows: list[dict[str, Any]]
+    settings: dict[str, Any]
+    unit: str
+    lead: str
+    how: str
 
 
 def scale_run(
@@ -32,6 +54,8 @@ def scale_run(
     votes: int = 8,
     noise: float | None = None,
     precision: str = "float32",
+    samples: int = 16,
+    temperature: float = 0.8,
     out: Path | None = None,
 ) -> Path:
     """Measure, print a table, and write ``scaling.json``, ``scaling.parquet`` and ``scaling.html``; returns the page.
@@ -39,36 +63,36 @@ def scale_run(
     Args:
         overrides: of the test problems, as in ``eval``.
         noise: the run's own, if not given.
+        samples, temperature: of a language model; the four before are of a recursive one.
         out: folder of the results; ``scaling`` in the run's folder if not given.
 
     Raises:
-        UserError: if the run is not finished or thinks in tokens, an option is wrong, or a problem was trained on.
+        UserError: if the run is not finished or does not think, an option is wrong, or a problem was trained on.
     """
-    from benchmarks.grid_task import as_grid
     from benchmarks.records import write_atomically
     from reasoning_kit.environment import surroundings, use_free_cores
-    from reasoning_kit.inspect_run import chosen_problems
+    from reasoning_kit.inspect_run import chosen_problems, load_run
     from reasoning_kit.report.scaling import scaling_page, scaling_table
-    from reasoning_kit.thinking_longer import Settings, check, measure
 
-    spec = load_recursive_run(folder)
+    spec = load_run(folder)
     options: Any = spec.options
-    settings = Settings(
-        depth, trajectories, votes, options.noise if noise is None else noise, options.patience, precision
-    )
-    check(settings)
+    if spec.base == "trm":
+        recursion = longer_recursion.Settings(
+            depth, trajectories, votes, options.noise if noise is None else noise, options.patience, precision
+        )
+        longer_recursion.check(recursion)
+    else:
+        _check_thinks(spec, folder)
+        tokens = longer_tokens.Settings(samples, temperature)
+        longer_tokens.check(tokens)
     task, splits, task_options = chosen_problems(spec, overrides)
     use_free_cores()
     started = time.perf_counter()
     with _bar(console, f"{spec.method} on {spec.task_name}", len(splits.test)) as on_progress:
-        series, rows = measure(
-            load_recursive(folder),
-            as_grid(task, str(folder)),
-            splits.test,
-            settings,
-            spec.evaluation.batch_size,
-            on_progress,
-        )
+        if spec.base == "trm":
+            scaled = _recursion(spec, folder, task, splits.test, recursion, on_progress)
+        else:
+            scaled = _tokens(spec, folder, task, splits.test, tokens, on_progress)
     found = {
         "run": str(folder.absolute()),
         "method": spec.method,
@@ -76,18 +100,80 @@ def scale_run(
         "task": {"name": spec.task_name, "measure": task.measure} | asdict(task_options),
         "data": splits.fingerprint,
         "problems": len(splits.test),
-        "settings": asdict(settings),
-        "trained_steps": options.supervision_steps,
-        "series": [asdict(line) for line in series],
+        "settings": scaled.settings,
+        "unit": scaled.unit,
+        "lead": scaled.lead,
+        "how": scaled.how,
+        "series": [asdict(line) for line in scaled.series],
         "seconds": time.perf_counter() - started,
     } | surroundings()
-    console.print(scaling_table(series))
+    console.print(scaling_table(scaled.series, scaled.unit))
     out = out or folder / "scaling"
     write_atomically(out / JSON, json.dumps(found, indent=1))
-    _write_rows(out / ROWS, rows)
-    write_atomically(out / PAGE, scaling_page(found, series))
+    _write_rows(out / ROWS, scaled.rows)
+    write_atomically(out / PAGE, scaling_page(found, scaled.series))
     (out / PAGE).chmod(0o644)
     return out / PAGE
+
+
+def _check_thinks(spec: RunSpec, folder: Path) -> None:
+    if METHODS[spec.base].thinking != "token" or spec.base == "prompted":
+        raise UserError(
+            f"{spec.method} does not think, so it cannot think longer.",
+            where=str(folder),
+            cure="Name a run of trm, cot, grpo or a variant of them.",
+        )
+
+
+def _recursion(
+    spec: RunSpec,
+    folder: Path,
+    task: Task,
+    problems: Sequence[Problem],
+    settings: longer_recursion.Settings,
+    on_progress: Callable[[float], None],
+) -> Scaled:
+    from benchmarks.grid_task import as_grid
+
+    options: Any = spec.options
+    model, grids = load_recursive(folder), as_grid(task, str(folder))
+    series, rows = longer_recursion.measure(model, grids, problems, settings, spec.evaluation.batch_size, on_progress)
+    lead = (
+        f"trained with at most {options.supervision_steps} supervision steps, given up to {settings.depth} here. "
+        f"Noise {settings.noise}, {settings.precision}."
+    )
+    how = (
+        "Every problem was thought about once along every way to the full depth; fewer steps, halting, trajectories "
+        "and votes are read from these rollouts, since rows of a batch do not meet. FLOPs are counted by formula, for "
+        "all supervision steps of all rollouts of a problem, as if each had stopped where its line says. Trajectory 0 "
+        "has no noise (arXiv 2605.19943; until one is sure: arXiv 2601.19085)."
+    )
+    return Scaled(series, rows, asdict(settings), "Steps", lead, how)
+
+
+def _tokens(
+    spec: RunSpec,
+    folder: Path,
+    task: Task,
+    problems: Sequence[Problem],
+    settings: longer_tokens.Settings,
+    on_progress: Callable[[float], None],
+) -> Scaled:
+    from reasoning_kit.inspect_run import load_quietly
+
+    solver: Any = load_quietly(spec, task, folder)
+    series, rows = longer_tokens.measure(solver, problems, settings, spec.evaluation.batch_size, on_progress)
+    lead = (
+        f"it may write up to {solver.max_new_tokens} tokens. Its greedy thought is ended earlier and earlier, and "
+        f"{settings.samples} thoughts drawn at temperature {settings.temperature} vote."
+    )
+    how = (
+        "Every problem was thought about once greedily and then in samples. A thought that goes beyond a budget is "
+        "ended there and the answer forced (arXiv 2501.19393); the most frequent answer of the samples counts, ties "
+        "go to the first (arXiv 2203.11171). FLOPs are counted by formula against a key-value cache, the prompt once "
+        "for all samples of a problem."
+    )
+    return Scaled(series, rows, asdict(settings), "Tokens", lead, how)
 
 
 def load_recursive_run(folder: Path) -> RunSpec:

@@ -24,12 +24,12 @@ from reasoning_kit.thinking_longer import Point, Series
 ORACLE = "oracle (verifier-chosen)"
 
 
-def scaling_table(series: Sequence[Series]) -> Table:
-    """One row per marked point, ready for ``console.print``."""
+def scaling_table(series: Sequence[Series], unit: str) -> Table:
+    """One row per marked point, ready for ``console.print``; ``unit``: what :attr:`Point.steps` are."""
     caption = "Oracle: verifier-chosen among all answers on the way, which is no accuracy"
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), caption=caption)
     table.add_column("Thinking", no_wrap=True)
-    for heading in ("FLOPs/\npuzzle", "Steps", "Accu-\nracy", "95 %\ninterval", "Oracle"):
+    for heading in ("FLOPs/\npuzzle", unit, "Accu-\nracy", "95 %\ninterval", "Oracle"):
         table.add_column(heading, justify="right", no_wrap=True)
     for line in series:
         table.add_row(Text(line.label, style="bold"))
@@ -63,7 +63,7 @@ def _marked(line: Series) -> list[Point]:
 def _cells(point: Point) -> tuple[str, str, str, str, str]:
     return (
         f.si(point.flops),
-        f.count(point.steps),
+        f.count(point.steps) if point.steps >= 0.5 else "0",
         f.percent(point.accuracy.value),
         f.ends(point.accuracy),
         f.percent(point.oracle.value),

@@ -147,7 +147,9 @@ def test_the_prompt_is_paid_once_for_all_samples(trained):
     [solution] = thinking(trained, samples=3, temperature=1.0).solve([TASK.problem(7, 8)])
     prompt = shape.generation(1, 5, 0)
     lengths = [len(trained.tokenizer(s.text, add_special_tokens=False)["input_ids"]) for s in solution.trajectory]
-    most = prompt + sum(shape.generation(1, 5, n + 1) - prompt for n in lengths)  # and the end token, where there is one
+    most = prompt + sum(
+        shape.generation(1, 5, n + 1) - prompt for n in lengths
+    )  # and the end token, where there is one
     least = prompt + sum(shape.generation(1, 5, n) - prompt for n in lengths)
     assert least <= solution.flops <= most
     assert solution.tokens - 3 <= sum(lengths) <= solution.tokens

@@ -16,9 +16,9 @@ from benchmarks.errors import UserError
 from benchmarks.evaluation import evaluate
 from benchmarks.splits import prove_disjoint
 from reasoning_kit.inspect_run import chosen_problems
+from reasoning_kit.longer_recursion import Rollouts, Settings, check, measure
 from reasoning_kit.scale import load_recursive, load_recursive_run
 from reasoning_kit.speed.trm_solve import bench_solve, measure_solve
-from reasoning_kit.thinking_longer import Rollouts, Settings, check, measure
 from trm.solver import TRMSolver
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]

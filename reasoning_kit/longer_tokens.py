@@ -1,0 +1,183 @@
+"""Accuracy against compute per puzzle of one trained language model: what ``scale`` shows, measured.
+
+Two ways of thinking longer in tokens: a longer thought, by budgets at which it is ended and an answer forced (budget
+forcing, arXiv 2501.19393), and more thoughts, of which the most frequent answer counts (self-consistency, arXiv
+2203.11171). Every problem is thought about once greedily and ``samples`` times at random; shorter budgets and fewer
+samples are read from these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from benchmarks.errors import UserError
+from benchmarks.problem import Answer, Problem
+from benchmarks.statistics import accuracy_interval
+from reasoning_kit.thinking_longer import Point, Series, doubling
+
+if TYPE_CHECKING:
+    from benchmarks.evaluation import Judge
+    from cot_distill.generation import Completion
+    from cot_distill.solver import CausalLMSolver
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How far thinking is scaled.
+
+    Attributes:
+        samples: thoughts that vote; 1: none are drawn.
+        temperature: at which they are drawn.
+    """
+
+    samples: int
+    temperature: float
+
+
+def check(settings: Settings) -> None:
+    """
+    Raises:
+        UserError: naming the setting.
+    """
+    if settings.samples < 1:
+        raise UserError(f"samples is {settings.samples}.", where="--samples", cure="Give at least 1.")
+    if not settings.temperature > 0:
+        raise UserError(
+            f"temperature is {settings.temperature}.",
+            where="--temperature",
+            cure="Give a positive number, such as 0.8.",
+        )
+
+
+def measure(
+    solver: CausalLMSolver,
+    problems: Sequence[Problem],
+    settings: Settings,
+    batch_size: int,
+    on_progress: Callable[[float], None],
+) -> tuple[list[Series], list[dict[str, Any]]]:
+    """All series, and one row per problem and sample; sample 0 is greedy.
+
+    Args:
+        solver: as the run has it; its own budget of thought and samples do not count here.
+        on_progress: called with the problems done, counted in shares of all their thoughts.
+    """
+    from benchmarks.evaluation import Judge
+
+    judge = Judge(solver.task)
+    prompts = solver.prompts(problems)
+    total, done = settings.samples + 1, 0
+
+    def written(samples: int, temperature: float) -> list[list[Completion]]:
+        found: dict[int, list[Completion]] = {}
+
+        def keep(number: int, completions: list[Completion]) -> None:
+            nonlocal done
+            found[number] = completions
+            done += samples
+            on_progress(done / total)
+
+        solver.options = replace(solver.options, samples=samples, temperature=temperature, token_budget=None)
+        solver.complete(problems, prompts, batch_size, keep)
+        return [found[number] for number in range(len(problems))]
+
+    greedy = [completions[0] for completions in written(1, 0.0)]
+    series = [_by_budget(solver, judge, problems, prompts, greedy, batch_size)]
+    drawn = written(settings.samples, settings.temperature) if settings.samples > 1 else [[] for _ in problems]
+    if settings.samples > 1:
+        series.append(_by_votes(solver, judge, problems, drawn))
+    return series, _rows(solver, judge, problems, greedy, drawn)
+
+
+def _by_budget(
+    solver: CausalLMSolver,
+    judge: Judge,
+    problems: Sequence[Problem],
+    prompts: Sequence[list[int]],
+    greedy: list[Completion],
+    batch_size: int,
+) -> Series:
+    """The greedy thought, ended after 0, 1, 2, 4 ... tokens; and as long as it is."""
+    lengths = [solver.thought_tokens(completion) for completion in greedy]
+    found = np.zeros(len(problems), dtype=bool)
+    points = []
+    budgets: list[int | None] = [0, *doubling(max(lengths)), None] if solver.style == "cot" and max(lengths) else [None]
+    for budget in budgets:
+        texts = dict(enumerate([completion] for completion in greedy))
+        if budget is not None:
+            cut = [i for i, length in enumerate(lengths) if length > budget]
+            shortened = {at: [solver.shortened(greedy[i], budget)] for at, i in enumerate(cut)}
+            forced: dict[int, list[Completion]] = {}
+            solver.force_answers(
+                [problems[i] for i in cut], [prompts[i] for i in cut], shortened, batch_size, forced.__setitem__
+            )
+            texts |= {cut[at]: completions for at, completions in forced.items()}
+        right = np.array([judge(p, solver.read(p, texts[i][0])) for i, p in enumerate(problems)])
+        found = found | right
+        label = "the whole thought" if budget is None else f"at most {budget} tokens"
+        points.append(_point(problems, label, [solver.price(texts[i]) for i in texts], texts.values(), right, found))
+    return Series("budget", "longer thought, greedy", points)
+
+
+def _by_votes(
+    solver: CausalLMSolver, judge: Judge, problems: Sequence[Problem], drawn: list[list[Completion]]
+) -> Series:
+    """The first 1, 2, 4 ... samples of each problem."""
+    answers = [[solver.read(p, c) for c in completions] for p, completions in zip(problems, drawn, strict=True)]
+    points = []
+    for count in doubling(len(drawn[0])):
+        voted = [solver.vote(given[:count]) for given in answers]
+        right = np.array([judge(p, answer) for p, answer in zip(problems, voted, strict=True)])
+        found = np.array([_any(judge, p, given[:count]) for p, given in zip(problems, answers, strict=True)])
+        few = [completions[:count] for completions in drawn]
+        label = f"{count} sample{'s' if count > 1 else ''}"
+        points.append(_point(problems, label, [solver.price(c) for c in few], few, right, found | right))
+    return Series("votes", "more thoughts, majority vote", points)
+
+
+def _any(judge: Judge, problem: Problem, answers: Sequence[Answer | None]) -> bool:
+    return any(judge(problem, answer) for answer in answers)
+
+
+def _point(
+    problems: Sequence[Problem], label: str, prices: Sequence[float], texts: Any, right: np.ndarray, found: np.ndarray
+) -> Point:
+    orbits = [problem.orbit for problem in problems]
+    tokens = [sum(completion.tokens or 0 for completion in completions) for completions in texts]
+    return Point(
+        label,
+        float(np.mean(prices)),
+        float(np.mean(tokens)),
+        accuracy_interval([right], orbits),
+        accuracy_interval([found], orbits),
+    )
+
+
+def _rows(
+    solver: CausalLMSolver,
+    judge: Judge,
+    problems: Sequence[Problem],
+    greedy: Sequence[Completion],
+    drawn: Sequence[Sequence[Completion]],
+) -> list[dict[str, Any]]:
+    rows = []
+    for problem, first, others in zip(problems, greedy, drawn, strict=True):
+        for number, completion in enumerate([first, *others]):
+            answer = solver.read(problem, completion)
+            rows.append(
+                {
+                    "id": problem.id,
+                    "orbit": problem.orbit,
+                    "sample": number,
+                    "answer": None if answer is None else answer.text,
+                    "correct": judge(problem, answer),
+                    "tokens": completion.tokens,
+                    "thought_tokens": solver.thought_tokens(completion),
+                    "finished": completion.finished,
+                }
+            )
+    return rows
