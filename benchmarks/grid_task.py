@@ -127,5 +127,5 @@ def require_grid(family: str, where: str) -> None:
     raise UserError(
         f"the family '{family}' is text only, and a recursive model reads and fills grids.",
         where=where,
-        cure=f"Compare language models on it (answer_only, cot, grpo, prompted), or choose one of: {', '.join(grids)}.",
+        cure=f"Compare language models on it: method=[answer_only,cot,grpo]; or choose one of: {', '.join(grids)}.",
     )

@@ -11,9 +11,12 @@ from rich.table import Table
 from rich.text import Text
 
 from benchmarks.errors import UserError
-from benchmarks.problem import Answer
+from benchmarks.problem import Answer, Problem
+from benchmarks.task import Task
 from reasoning_kit.composition import choices, config_folder
 from reasoning_kit.config import load_config
+
+ANY_TASK = ("method=[answer_only]",)  # a method that every task suits
 
 
 def list_tasks(console: Console) -> None:
@@ -21,7 +24,7 @@ def list_tasks(console: Console) -> None:
     for heading in ("name", "family", "positions", "measure", "what it is"):
         table.add_column(heading, no_wrap=heading == "name")  # which one has to type
     for name in choices("task"):
-        options = load_config([f"task={name}"]).tasks[name]
+        options = load_config([f"task={name}", *ANY_TASK]).tasks[name]
         task = options.load()
         table.add_row(name, task.family, str(getattr(task, "positions", "text")), task.measure, _description(name))
     console.print(table)
@@ -35,17 +38,17 @@ def _description(name: str) -> str:
 
 
 def show_task(name: str, overrides: Sequence[str], count: int, console: Console) -> None:
-    """Examples of the training split, with the trace that the programmatic teacher writes, where there is one.
+    """Examples of the training split, with the traces that the programmatic teacher writes, where there is one.
 
     Raises:
         UserError: if there is no such task, or its files are wrong.
     """
     from benchmarks.splits import build_splits
-    from cot_distill.traces import TEACHERS, check_trace, write_trace
+    from cot_distill.traces import styles
 
     if count < 1:
         raise UserError(f"{count} examples are none.", where="--count", cure="Give 1 or more.")
-    config = load_config([f"task={name}", *overrides])
+    config = load_config([f"task={name}", *ANY_TASK, *overrides])
     options = config.tasks[name]
     task = options.load()
     least = max(count, min(options.train_size or 50, 50))
@@ -54,8 +57,18 @@ def show_task(name: str, overrides: Sequence[str], count: int, console: Console)
         console.print(f"\n[bold]{problem.id}[/bold]  orbit {problem.orbit}  {dict(problem.meta) or ''}")
         panels = (("question", task.render(problem)), ("answer", task.render(problem, Answer(problem.answer))))
         console.print(Columns([Panel(Text(text), title=title) for title, text in panels]))
-        if task.family in TEACHERS:
-            trace = write_trace(task, problem)
-            check_trace(task, problem, trace)
-            console.print("trace of the programmatic teacher:")
-            console.print(Text(trace, style="dim"))
+        for style, meaning in styles(task).items():
+            console.print(f"trace of the programmatic teacher, method.cot.trace={style}: {meaning}", highlight=False)
+            console.print(Text(_trace(task, problem, style), style="dim"))
+
+
+def _trace(task: Task, problem: Problem, style: str) -> str:
+    """The trace, checked; or why there is none for this problem."""
+    from cot_distill.traces import check_trace, write_trace
+
+    try:
+        trace = write_trace(task, problem, style)
+        check_trace(task, problem, trace, style)
+    except ValueError as error:
+        return f"(none: {error})"
+    return trace

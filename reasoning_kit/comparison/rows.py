@@ -122,8 +122,14 @@ def make_row(group: Sequence[Run], order: Sequence[str], clusters: Sequence[str]
         tokens_per_answer=metric("tokens_per_answer"),
         trains=first.trains,
         unmatched=_unmatched(records, unit, limit) if first.trains else NOT_TRAINED,
-        notes=tuple(dict.fromkeys(note for r in records for note in r.notes)),
+        notes=tuple(dict.fromkeys([*(note for r in records for note in r.notes), *_oracle(metric("oracle"))])),
     )
+
+
+def _oracle(share: float | None) -> list[str]:
+    if share is None:
+        return []
+    return [f"Had the verifier chosen among all answers seen (an oracle, no accuracy): {share:.1%} right."]
 
 
 def column(run: Run, order: Sequence[str], name: str) -> np.ndarray:
