@@ -61,7 +61,7 @@ def load_tokenizer(options: ModelOptions, task: Task) -> PreTrainedTokenizerBase
     """The pretrained model's tokenizer, or one token per character of the task."""
     if options.path is None:
         return character_tokenizer(task.alphabet)
-    return _load(_saved_tokenizer, options.path)
+    return saved_tokenizer(options.path)
 
 
 def load_language_model(
@@ -115,7 +115,7 @@ def load_pretrained(
     Raises:
         UserError: if it cannot be loaded.
     """
-    tokenizer = _load(_saved_tokenizer, path, where)
+    tokenizer = saved_tokenizer(path, where)
     extra = {} if quantize == "none" else {"quantization_config": _quantization(quantize)}
     return _load(AutoModelForCausalLM.from_pretrained, path, where, dtype=torch.float32, **extra), tokenizer
 
@@ -132,10 +132,21 @@ def _quantization(bits: str) -> BitsAndBytesConfig:
     return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.float32)
 
 
+def saved_tokenizer(path: str, where: str = "model.path") -> PreTrainedTokenizerBase:
+    """The tokenizer of a saved or hub model, padding on the left.
+
+    Raises:
+        UserError: as :func:`load_pretrained`.
+    """
+    return _load(_saved_tokenizer, path, where)
+
+
 def _saved_tokenizer(path: str, **options: Any) -> PreTrainedTokenizerBase:
     """A tokenizer as it was saved: ``AutoTokenizer`` takes a ``qwen2`` model's for Qwen's own, whatever was saved."""
-    generic = get_tokenizer_config(path, **options).get("tokenizer_class") in ("TokenizersBackend", "PreTrainedTokenizerFast")
-    tokenizer = (PreTrainedTokenizerFast if generic else AutoTokenizer).from_pretrained(path, padding_side="left", **options)
+    saved_as = get_tokenizer_config(path, **options).get("tokenizer_class")
+    generic = saved_as in ("TokenizersBackend", "PreTrainedTokenizerFast")
+    load = (PreTrainedTokenizerFast if generic else AutoTokenizer).from_pretrained
+    tokenizer = load(path, padding_side="left", **options)
     if tokenizer.eos_token_id is None:
         raise ValueError("its tokenizer has no end token, so no answer would ever end")
     if tokenizer.pad_token_id is None:

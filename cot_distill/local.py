@@ -27,6 +27,9 @@ class TransformersGenerator:
         inner: Any = getattr(model, "get_base_model", lambda: model)()  # LoRA's layers are inside it
         self.model: PreTrainedModel = inner
         self.tokenizer, self.batch_size = tokenizer, batch_size
+        ends = self.model.generation_config.eos_token_id  # chat models have several
+        own = ends if isinstance(ends, list) else [] if ends is None else [ends]
+        self.ends: list[int] = list(dict.fromkeys([tokenizer.eos_token_id, *own]))
 
     @torch.no_grad()
     def generate(
@@ -58,7 +61,7 @@ class TransformersGenerator:
             num_return_sequences=sampling.samples,
             do_sample=sampling.temperature > 0,
             pad_token_id=self.tokenizer.pad_token_id,
-            eos_token_id=self.tokenizer.eos_token_id,
+            eos_token_id=self.ends,
             **(drawn if sampling.temperature > 0 else {}),
         )
 
@@ -80,9 +83,9 @@ class TransformersGenerator:
 
     def _completion(self, prompt: int, new: list[int]) -> Completion:
         """Up to its end token: what a batch appends until its longest completion ends is padding."""
-        end = self.tokenizer.eos_token_id
-        finished = end in new
-        ids = new[: new.index(end) + 1] if finished else new
+        end = next((at for at, token in enumerate(new) if token in self.ends), None)
+        finished = end is not None
+        ids = new if end is None else new[: end + 1]
         text = str(self.tokenizer.decode(ids, skip_special_tokens=True))
         return Completion(text, len(ids), prompt, finished, tuple(ids))
 

@@ -132,6 +132,7 @@ def lessons(
     teach = _teacher(task, problems, style, options)
     rows = list(tokenized(task, problems, tokenizer, style, teach, left))
     warnings = left.told(len(problems))
+    warnings += _unknown(rows, tokenizer)
     rows, cut = _fitting(rows, options.max_length, context)
     if not rows:
         raise UserError(
@@ -157,6 +158,14 @@ def _teacher(task: Task, problems: Sequence[Problem], style: Style, options: SFT
 
         return taught_by(Path(options.traces), task, problems)
     return programmatic(task, style, options.trace)
+
+
+def _unknown(rows: Sequence[Row], tokenizer: PreTrainedTokenizerBase) -> list[str]:
+    unknown = tokenizer.unk_token_id
+    count = 0 if unknown is None else sum(unknown in row["input_ids"] for row in rows)
+    if not count:
+        return []
+    return [f"{count} of {len(rows)} training rows hold signs that the tokenizer does not know: the model sees gaps."]
 
 
 def _fitting(rows: Iterable[Row], max_length: int | None, context: int) -> tuple[list[Row], list[str]]:

@@ -124,7 +124,13 @@ class CausalLMSolver:
         """Let every completion that did not end go on to its answer, its thought ended for it where it is open."""
         if not thoughts:
             return
-        open_ones = [(i, k) for i, cs in thoughts.items() for k, c in enumerate(cs) if not c.finished]
+        context = self.model.config.max_position_embeddings
+        open_ones = [
+            (i, k)
+            for i, completions in thoughts.items()
+            for k, c in enumerate(completions)
+            if not c.finished and len(prompts[i]) + len(self._thought(c)) < context
+        ]
         starts = [self._thought(thoughts[i][k]) for i, k in open_ones]
         room = Sampling(max_new_tokens=self._answer_room(problems))
         answered: list[Completion | None] = [None] * len(open_ones)

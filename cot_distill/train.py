@@ -6,7 +6,7 @@ The loss falls on the completion only (:mod:`cot_distill.rows` makes the rows), 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from cot_distill.language_model import load_language_model, load_pretrained
 from cot_distill.options import ModelOptions, SFTOptions, SolverOptions
 from cot_distill.rows import lessons, room
 from cot_distill.solver import CausalLMSolver
+from cot_distill.vllm_generator import check_vllm
 
 datasets.disable_progress_bars()
 logger = logging.getLogger(__name__)
@@ -87,6 +88,8 @@ def train(
         UserError: if the family has no teacher, the model cannot be loaded, or an option of TRL is unknown.
     """
     model, tokenizer = load_language_model(model_options, task, seed)
+    if options.solver.generator == "vllm":
+        check_vllm(model.config)  # not only when everything is trained
     shape = CausalLMShape.of(model.config)
     context = model.config.max_position_embeddings
     taught = lessons(task, problems, tokenizer, style, options, shape, budget, seed, context)

@@ -37,6 +37,7 @@ from cot_distill.train import (
     trained_model,
 )
 from cot_distill.train import train as distill
+from cot_distill.vllm_generator import check_vllm
 from grpo.options import GRPOOptions
 
 
@@ -136,6 +137,8 @@ def train(
         on_progress,
         checkpoints,
     )
+    if options.solver.generator == "vllm":
+        check_vllm(start.model.config)
     start_cost = start.meter.spent
     left = _left(budget, start_cost)
     longest = options.max_new_tokens or start.max_new_tokens

@@ -98,7 +98,7 @@ def test_other_draws_of_the_process_are_left_alone(loaded):
 
 
 def test_the_context_is_not_left(loaded):
-    model, tokenizer = loaded
+    model, _ = loaded
     context = model.config.max_position_embeddings
     try:
         model.config.max_position_embeddings = 10

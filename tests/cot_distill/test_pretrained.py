@@ -58,7 +58,8 @@ def saved(request, tmp_path_factory):
     tokenizer = byte_pairs([f"{TASK.instructions}\n\n{TASK.question_text(p)}<think></think>" for p in problems])
     config = AutoConfig.for_model(request.param, vocab_size=len(tokenizer), hidden_size=48, num_hidden_layers=2,
         num_attention_heads=4, num_key_value_heads=2, intermediate_size=96, max_position_embeddings=512,
-        eos_token_id=tokenizer.eos_token_id, bos_token_id=None, tie_word_embeddings=request.param == "qwen2")  # fmt: skip
+        eos_token_id=tokenizer.eos_token_id, bos_token_id=None,
+        tie_word_embeddings=request.param == "qwen2")  # fmt: skip
     AutoModelForCausalLM.from_config(config).save_pretrained(raw)
     tokenizer.save_pretrained(raw)
     options = SFTOptions(batch_size=16, learning_rate=1e-2, warmup_steps=5)

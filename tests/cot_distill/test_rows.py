@@ -64,6 +64,15 @@ def test_prompts_that_fill_the_context_are_left_out_and_counted(shape):
     assert warning.startswith("20 of 20 training rows are longer than 6 tokens (the context of the model): what is bey")
 
 
+def test_signs_that_the_tokenizer_does_not_know_are_counted(shape):
+    few = character_tokenizer(TASK.alphabet.replace("7", ""))
+    found = lessons(TASK, PROBLEMS, few, "cot", SFTOptions(), shape, Budget("steps", 1), 0, 99)
+    [warning] = found.warnings
+    sevens = sum("7" in p.question + p.answer for p in PROBLEMS)
+    assert 0 < sevens < 20
+    assert warning == f"{sevens} of 20 training rows hold signs that the tokenizer does not know: the model sees gaps."
+
+
 def test_an_unknown_style_names_the_nearest(shape):
     with pytest.raises(UserError, match="does not write in the style 'partial-product'") as caught:
         made(shape, trace="partial-product")

@@ -16,8 +16,8 @@ from benchmarks.symmetries import IGNORE
 from benchmarks.task import load_task
 from cot_distill.language_model import character_tokenizer, load_language_model, render_prompt
 from cot_distill.options import ModelOptions, SFTOptions
-from cot_distill.traces import write_trace
 from cot_distill.rows import Left, lessons, programmatic, room, tokenized
+from cot_distill.traces import write_trace
 from cot_distill.train import PricedSFTTrainer, train
 
 SMALL = ModelOptions(width=32, layers=2, heads=2, key_value_heads=2, inner=128)

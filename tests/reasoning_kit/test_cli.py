@@ -12,7 +12,9 @@ import pytest
 from command_line import PROGRAM, environment
 
 from benchmarks.task import load_task
-from reasoning_kit.methods import METHODS
+from cot_distill.traces import styles
+from reasoning_kit.config import load_config
+from reasoning_kit.methods import TRAINED
 
 
 def processor_seconds(*words: str) -> float:
@@ -111,14 +113,16 @@ def test_tasks_are_listed_by_names_that_can_be_typed(said, columns):
 @pytest.mark.parametrize(
     ("task", "answer", "trace"),
     [
-        ("sudoku-4x4", r"\(\d\)", r"(?m)^[a-d1-4?!]+$"),
+        ("sudoku-4x4", r"\(\d\)", r"(?m)^[a-d1-4?!.]+$"),
         ("maze-8x8", "o", r"\|"),
         ("multiplication-2x2", r"= \d{4}", r"=.*;"),
     ],
 )
 def test_tasks_show_examples_with_their_traces(said, task, answer, trace):
-    first, *traces = said("tasks", "show", task, "--count", 2).split("trace of the programmatic teacher:")
-    assert len(traces) == 2
+    said_so = said("tasks", "show", task, "--count", 2)
+    first, *traces = said_so.split("trace of the programmatic teacher, method.cot.trace=")
+    known = styles(load_config([f"task={task}"]).tasks[task].load())
+    assert [text.partition(":")[0] for text in traces] == [*known, *known]
     assert re.search(answer, first)
     assert re.search(trace, traces[0].strip())
 
@@ -127,7 +131,7 @@ def test_estimate_prices_every_method_before_anything_runs(said, tmp_path):
     shown = said("estimate", "--no-probe", "task=[sudoku-4x4,maze-8x8,multiplication-2x2]")
     price = r"\d\.\d\de\+\d\d"
     for task in ("sudoku-4x4", "maze-8x8", "multiplication-2x2"):
-        for method in METHODS:
+        for method in TRAINED:
             row = next(line for line in shown.splitlines() if re.search(rf"{task} .* {method} ", line))
             assert re.search(rf" \d+,\d{{3}} .* {price} .* {price} .* [\d,]+ .* MiB", row), row
     assert "method.grpo: start=distill" in shown, "every option and its value"
@@ -187,7 +191,7 @@ class TestWithTrainedRuns:
     def test_solve_refuses_a_wrong_puzzle(self, smoke, said, task, wrong):
         assert said("solve", smoke.run(task, "direct"), wrong, code=2).startswith("error: ")
 
-    @pytest.mark.parametrize("method", METHODS)
+    @pytest.mark.parametrize("method", TRAINED)
     def test_eval_gives_the_same_numbers_again(self, smoke, said, method):
         folder = smoke.run("sudoku-4x4", method)
         assert "accuracy" in said("eval", folder)
