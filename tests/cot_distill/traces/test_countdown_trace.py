@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import re
 import statistics
@@ -85,33 +86,35 @@ def test_every_single_character_change_is_found(four, problems, style):
             for wrong in (trace[:at] + char + trace[at + 1 :], trace[:at] + trace[at + 1 :], trace[:at]):
                 if wrong != trace:
                     changed += 1
-                    with pytest.raises(ValueError, match="."):
+                    with pytest.raises(ValueError, match=r"."):
                         teacher.check(four, p, wrong, style)
     assert changed > 3_000
 
 
 def test_a_trace_of_another_problem_is_found(four, problems):
-    for p, q in zip(problems[:40], problems[1:41], strict=True):
+    for p, q in itertools.pairwise(problems[:41]):
         for style in STYLES:
-            with pytest.raises(ValueError, match="."):
+            with pytest.raises(ValueError, match=r"."):
                 teacher.check(four, p, teacher.trace(four, q, style), style)
 
 
-def test_what_a_check_must_find():
+@pytest.mark.parametrize(
+    ("what", "cut"),
+    {
+        "gives up early": lambda steps, back, end: [*steps[: back - 1], *steps[back:]],
+        "goes on after the end": lambda steps, back, end: [*steps[:end], *steps[back - 4 :]],
+        "does not go back": lambda steps, back, end: [*steps[:back], *steps[back + 1 :]],
+        "goes back twice": lambda steps, back, end: [*steps[: back + 1], "<", *steps[back + 1 :]],
+        "tries the same again": lambda steps, back, end: [*steps[: back + 1], *steps[: back + 1], *steps[back + 1 :]],
+        "has no answer": lambda steps, back, end: steps[:end],
+        "has only the answer": lambda steps, back, end: steps[end:],
+        "is empty": lambda steps, back, end: [],
+    }.items(),
+)
+def test_what_a_check_must_find(what, cut):
     task = load_task("countdown", numbers=4)
     p = next(q for q in task.generate("train", 200, 0) if "<" in teacher.trace(task, q))
     steps = teacher.trace(task, p).split(";")
-    at = steps.index("<")
-    for what, wrong in {
-        "gives up early": [*steps[: at - 1], *steps[at:]],
-        "goes on after the end": [*steps[: at + 1], *steps[at - 4 :]],
-        "does not go back": [*steps[:at], *steps[at + 1 :]],
-        "goes back twice": [*steps[: at + 1], "<", *steps[at + 1 :]],
-        "tries the same again": [*steps[: at + 1], *steps[: at + 1], *steps[at + 1 :]],
-        "has no answer": steps[: steps.index(next(s for s in steps if s.startswith("!")))],
-        "has only the answer": steps[steps.index(next(s for s in steps if s.startswith("!"))) :],
-        "is empty": [""],
-    }.items():
-        with pytest.raises(ValueError, match="."):
-            teacher.check(task, p, ";".join(wrong))
-            pytest.fail(what)
+    end = next(at for at, step in enumerate(steps) if step.startswith("!"))
+    with pytest.raises(ValueError, match=r"."):
+        teacher.check(task, p, ";".join(cut(steps, steps.index("<"), end)))
