@@ -227,8 +227,22 @@ def _train_distilled(spec: RunSpec, task: Task, problems: list[Problem], common:
     result = train_distilled(task, problems, options, spec.model, style, **common)
     notes = [*_outside_knowledge(spec), *result.warnings]
     if spec.base == "cot":
-        notes.append("Each label comes with a solver-written trace: supervision that TRM and answer-only do not get.")
+        notes.append(_teaching(options.traces))
     return _trained_language_model(result, result.solver(task, style), notes, {})
+
+
+def _teaching(traces: str | None) -> str:
+    """What the traces are beyond the labels, in words for the reader."""
+    if traces is None:
+        return "Each label comes with a solver-written trace: supervision that TRM and answer-only do not get."
+    from cot_distill.teacher import summary_of
+
+    found = summary_of(Path(traces))
+    price = "an unknown price" if found["flops"] is None else f"{found['flops']:.3g} FLOPs"
+    return (
+        f"Taught by traces of {found['configuration']['model']}, of which the verifier accepted "
+        f"{found['acceptance_per_sample']:.0%}: writing them took {price}, which is not in the budget."
+    )
 
 
 def _train_grpo(spec: RunSpec, task: Task, problems: list[Problem], common: dict[str, Any]) -> Trained:

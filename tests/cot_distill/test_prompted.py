@@ -122,6 +122,13 @@ def test_without_counts_an_answer_has_no_tokens_and_no_price(proxy):
     assert math.isnan(solution.flops)
 
 
+def test_samples_that_do_not_differ_are_told(proxy):
+    proxy.fault = lambda *_: {"choices": [{"message": {"content": "<answer>15</answer>"}}]}
+    asked = solver(proxy, **DRAWN)
+    asked.solve(PROBLEMS)
+    assert "at temperature 1" in asked.notes[1]
+
+
 def test_a_problem_without_a_usable_reply_is_wrong_and_told(proxy):
     bad = json.dumps(messages(TASK, PROBLEMS[3]))
     proxy.fault = lambda _, asked: {"choices": []} if asked.sample[0] == bad else ""

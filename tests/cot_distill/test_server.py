@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
+import sys
 import time
 
 import pytest
-from serving import MODEL, TASK
+from serving import MODEL, TASK, Server
 
 from benchmarks.errors import UserError
 from cot_distill.generation import Completion, Sampling
-from cot_distill.prompting import messages
-from cot_distill.server import ServerError, ServerGenerator, read_reply, seed_of
+from cot_distill.prompting import messages, read_thought
+from cot_distill.server import ServerError, ServerGenerator, alike, read_reply, seed_of
 from cot_distill.server_options import PromptedOptions, TeacherOptions
 
 PROMPTS = [messages(TASK, problem) for problem in TASK.generate("train", 6, 0)]
@@ -146,6 +149,33 @@ def test_a_server_that_only_fails_is_given_up_early(proxy):
     assert len(proxy.asked) < 12
 
 
+def test_what_is_on_its_way_is_waited_for_before_giving_up(proxy):
+    """An overloaded server refuses at once what it cannot take, and is at work on the rest."""
+
+    def overloaded(number, _):
+        if number in range(1, 9):
+            return 503
+        time.sleep(0.4 if number == 0 else 0)
+        return ""
+
+    proxy.fault = overloaded
+    found = {}
+    with pytest.raises(ServerError, match="8 of 24 requests got no answer"):
+        client(proxy, attempts=0, concurrency=2).generate(PROMPTS * 4, GREEDY, found.__setitem__)
+    assert len(found) == 16
+
+
+@pytest.mark.parametrize("works", [False, True])
+def test_refusals_alone_are_no_broken_server_where_it_has_answered(proxy, works):
+    proxy.fault = lambda *_: 400
+    generator, requests = client(proxy), [(prompt, 0) for prompt in PROMPTS]
+    if works:
+        assert sorted(generator.ask(requests, GREEDY, lambda *_: None, works=True)) == list(range(6))
+    else:
+        with pytest.raises(ServerError, match="refused with status 400"):
+            generator.ask(requests, GREEDY, lambda *_: None)
+
+
 def test_nobody_at_the_address(proxy):
     proxy.close()
     with pytest.raises(ServerError) as error:
@@ -196,6 +226,13 @@ def test_a_server_that_wants_the_newer_name_of_the_limit(proxy):
     assert len(proxy.asked) <= 6 + 3, "after the first refusals it is known"
 
 
+def test_a_server_that_takes_no_notice_of_the_temperature():
+    assert alike([["a", "a"], ["b", "b"], ["c", "c", "c"]], 1.0).startswith("All samples of each problem are the same")
+    assert not alike([["a", "a"], ["b", "b"], ["c", "c", "d"]], 1.0)
+    assert not alike([["a", "a"], ["b"], ["c"]], 1.0), "too few to tell"
+    assert not alike([["a"], ["b"], ["c"]], 1.0)
+
+
 # --- reading a reply ----------------------------------------------------------------------------------
 
 
@@ -235,6 +272,32 @@ def test_what_is_no_completion_is_refused(body):
         read_reply(body)
 
 
+@pytest.mark.slow
+def test_a_server_that_gives_the_thought_apart(adder, tmp_path):
+    """The same model behind a second server whose tokenizer knows where a thought begins and ends."""
+    folder = tmp_path / adder.relative_to(adder.parents[2])
+    shutil.copytree(adder.parents[1], folder.parents[1])
+    settings = json.loads((folder / "tokenizer_config.json").read_text())
+    settings["response_template"] = {
+        "start_anchor": "=\n",
+        "fields": {
+            "reasoning_content": {"open_pattern": r"(?=\d\+\d\+\d=)", "close": "\n", "content": "text"},
+            "content": {"close_pattern": r"\s*<eos>", "content": "text"},
+        },
+    }
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    server = Server(tmp_path)
+    server.start()
+    try:
+        found = collect(ServerGenerator(server.url, MODEL))
+    finally:
+        server.kill()
+    for [completion] in found.values():
+        assert completion.text.startswith("<answer>")
+        assert read_thought(completion) == completion.thought != ""
+        assert "answer" not in completion.thought
+
+
 # --- options -------------------------------------------------------------------------------------------
 
 
@@ -255,3 +318,9 @@ def test_impossible_options_say_which(changes, key):
 def test_a_teacher_needs_a_model():
     with pytest.raises(UserError, match="which model"):
         TeacherOptions()
+
+
+def test_other_commands_do_not_load_the_client():
+    """Only a request needs the openai package, which takes a second to load."""
+    words = "import sys, reasoning_kit.cli, reasoning_kit.config, cot_distill.prompted, cot_distill.teacher"
+    subprocess.run([sys.executable, "-c", f"{words}; assert 'openai' not in sys.modules"], check=True)

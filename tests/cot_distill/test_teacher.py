@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from itertools import combinations
 
 import pytest
@@ -16,7 +17,7 @@ from benchmarks.records import RECORD
 from benchmarks.task import load_task
 from cot_distill.options import ModelOptions, SFTOptions
 from cot_distill.server_options import TeacherOptions
-from cot_distill.teacher import is_accepted, pass_at_k, read_traces, taught_by, teach
+from cot_distill.teacher import is_accepted, pass_at_k, read_traces, summary_of, taught_by, teach
 
 PROBLEMS = TASK.generate("train", 10, 0)
 
@@ -121,6 +122,33 @@ def test_what_is_learned_are_the_different_accepted_traces(taught):
                 completions(problem)
 
 
+def test_a_trace_is_learned_with_the_answer_that_it_leads_to(tmp_path):
+    """Where many answers are right, the teacher's own is another than the label."""
+    task = load_task("maze", size=5, measure="valid")
+    open_maze = next(p for p in task.generate("train", 200, 0) if _another_path(task, p))
+    moves = _another_path(task, open_maze)
+    answer = task.parse_answer(open_maze, moves)
+    row = {"id": open_maze.id, "sample": 0, "question": open_maze.question, "answer": answer.text, "trace": "a thought",
+           "correct": True, "reason": ""}  # fmt: skip
+    lines = [{"configuration": {"model": "somebody"}}, row]
+    (tmp_path / "traces.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    told = {"configuration": {}, "acceptance_per_sample": 1.0, "flops": None, "seconds": 1.0}
+    (tmp_path / "teacher.json").write_text(json.dumps(told))
+    assert taught_by(tmp_path, task, [open_maze])(open_maze) == [f"a thought</think>{moves}"]
+    assert moves != task.answer_text(open_maze)
+
+
+def _another_path(task, problem):
+    """A shortest path that is not the labelled one, if there is one: two moves of it in the other order."""
+    moves = task.answer_text(problem)
+    for at in range(len(moves) - 1):
+        swapped = moves[:at] + moves[at + 1] + moves[at] + moves[at + 2 :]
+        answer = task.parse_answer(problem, swapped)
+        if swapped != moves and answer is not None and task.verify(problem, answer).correct:
+            return swapped
+    return None
+
+
 def test_other_problems_are_counted_and_none_is_an_error(taught, caplog):
     folder, _ = taught
     found = read_traces(folder, TASK, PROBLEMS[:5])
@@ -133,7 +161,8 @@ def test_other_problems_are_counted_and_none_is_an_error(taught, caplog):
 
 @pytest.mark.parametrize(("change", "why"), [
     ({"answer": "99"}, "the answer is not right"), ({"question": "1+1"}, "another question"),
-    ({"answer": None}, "AttributeError"), ({"trace": "a</think>b"}, "think marks"), ({"trace": " "}, "no thought"), ({"id": []}, "TypeError"),
+    ({"answer": None}, "it has no answer"), ({"trace": "a</think>b"}, "think marks"),
+    ({"trace": " "}, "no thought"), ({"id": []}, "TypeError"),
 ])  # fmt: skip
 def test_a_line_that_does_not_fit_is_refused(taught, tmp_path, change, why):
     """A trace that says it is accepted is verified again."""
@@ -143,6 +172,17 @@ def test_a_line_that_does_not_fit_is_refused(taught, tmp_path, change, why):
     (tmp_path / "traces.jsonl").write_text("\n".join(lines) + "\n")
     with pytest.raises(UserError, match=rf"traces\.jsonl:{number + 1}: .*{why}"):
         read_traces(tmp_path, TASK, PROBLEMS)
+
+
+def test_the_summary_is_wanted_before_anything_is_learned(taught, tmp_path):
+    folder, summary = taught
+    assert summary_of(folder)["accepted"] == summary["accepted"]
+    shutil.copy(folder / "traces.jsonl", tmp_path)
+    for broken in (None, "{", "[]", "{}"):
+        if broken is not None:
+            (tmp_path / "teacher.json").write_text(broken)
+        with pytest.raises(UserError, match=r"teacher\.json: cannot be read"):
+            taught_by(tmp_path, TASK, PROBLEMS)
 
 
 def test_no_traces_are_told(tmp_path):
@@ -204,8 +244,6 @@ def test_no_model_there(tmp_path):
 
 
 def test_a_base_model_without_a_chat_template_gets_plain_text(adder, tmp_path):
-    import shutil
-
     folder = tmp_path / "plain"
     shutil.copytree(adder, folder)
     (folder / "chat_template.jinja").unlink()
