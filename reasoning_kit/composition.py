@@ -25,7 +25,7 @@ def choices(group: str) -> list[str]:
 
 
 def published_options(method: str) -> Mapping[str, Any]:
-    """The options that the file of one of the five sets."""
+    """The options that the file of a method itself, no variant, sets."""
     from omegaconf import OmegaConf
 
     options = OmegaConf.to_container(OmegaConf.load(config_folder() / "method" / f"{method}.yaml"))

@@ -106,7 +106,7 @@ class RunSpec:
 
     Attributes:
         method: its name, which is the row and the folder.
-        base: the one of the five that it is, or is a variant of.
+        base: the method that it is, or is a variant of.
         data: folder of the published files, for a task that reads files.
         label: how the report names the method; decides no result.
     """

@@ -1,4 +1,4 @@
-"""``methods ls``: the five methods and the variants that have a file."""
+"""``methods ls``: the methods and the variants that have a file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from reasoning_kit.config import load_config
 
 
 def list_methods(console: Console) -> None:
-    """Name, base and label of every file in ``configs/method``, the five first, each with the first line that says
+    """Name, base and label of every file in ``configs/method``, the methods themselves first, each with the first line that says
     what it is."""
     table = Table(title="Methods (name them with method=NAME or method=[NAME,NAME])")
     for heading in ("name", "base", "label", "what it is"):

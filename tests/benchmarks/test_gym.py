@@ -6,6 +6,7 @@ import builtins
 import importlib.util
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -223,7 +224,8 @@ def test_a_scorer_that_raises_or_hangs_is_a_wrong_answer(monkeypatch):
     assert not verdict.correct
     assert "could not score" in verdict.reason
     with monkeypatch.context() as patched:
-        patched.setattr(gym, "SECONDS_PER_SCORE", 1e-4)
+        patched.setattr(gym, "SECONDS_PER_SCORE", 0.2)
+        gym_process._server.process.send_signal(signal.SIGSTOP)
         verdict = task.verify(p, Answer("A" + " → A" * 300))
         assert "no reply" in verdict.reason
     assert task.verify(p, Answer(p.answer)).correct  # a new process answers

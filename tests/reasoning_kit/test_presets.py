@@ -10,6 +10,7 @@ import torch
 from benchmarks.budget import Budget
 from reasoning_kit.composition import choices
 from reasoning_kit.config import ExperimentConfig, load_config
+from reasoning_kit.methods import METHODS
 from trm import pricing
 from trm.configuration import TRMConfig
 from trm.modeling import TRMForPuzzles
@@ -17,7 +18,11 @@ from trm.solver import TRMSolver
 from trm.trainer import build, train
 
 PUBLISHED = ["method.trm.width=512", "method.trm.heads=8", "method.trm.inner_multiple=256", "method.trm.prefix=16"]
-VARIANTS = [name for name in choices("method") if name not in ("answer_only", "cot", "grpo", "direct")]
+VARIANTS = [
+    name
+    for name in choices("method")
+    if name == "trm" or (name not in METHODS and load_config([f"method=[{name}]"]).methods[name].base == "trm")
+]
 
 # Table 1 and section 6: effective depth T (n + 1) layers, and millions of parameters as they are printed there.
 TABLE_1 = {

@@ -129,7 +129,8 @@ def test_one_command_writes_numbers_rows_and_a_page(run, tmp_path):
     assert found["settings"] == {
         "depth": 3, "trajectories": 2, "votes": 2, "noise": 0.5, "patience": 1, "precision": "float32",
     }  # fmt: skip
-    assert (found["problems"], found["task"]["seed"], found["trained_steps"]) == (20, 3, 4)
+    assert (found["problems"], found["task"]["seed"], found["unit"]) == (20, 3, "Steps")
+    assert "trained with at most 4 supervision steps" in found["lead"]
     assert found["versions"]["torch"]
     assert found["hardware"]["cores"]
     keys = [line["key"] for line in found["series"]]

@@ -11,9 +11,10 @@ import torch
 from transformers import set_seed
 
 from benchmarks.budget import Budget, BudgetCallback, Meter
+from benchmarks.grid_task import GridTask
 from benchmarks.problem import Answer, Problem, Verdict
 from benchmarks.symmetries import IGNORE, Symmetries
-from benchmarks.task import Measure, Task
+from benchmarks.task import Measure
 from trm.arguments import training_arguments
 from trm.ema import EMACallback
 from trm.examples import Examples
@@ -35,7 +36,7 @@ TINY = {
 
 
 @dataclass(frozen=True)
-class Backwards(Task):
+class Backwards(GridTask):
     """Letters ``abc``; the last position carries no label, so that unlabelled positions are tested too."""
 
     length: int = 6
@@ -45,6 +46,7 @@ class Backwards(Task):
     name = "backwards"
     vocabulary = LETTERS
     alphabet = LETTERS
+    instructions = "Write the letters backwards."
 
     @property
     def positions(self):
