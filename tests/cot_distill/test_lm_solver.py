@@ -32,8 +32,9 @@ def one_thread():
 def trained(tmp_path_factory):
     """One-digit sums, seen ones learned by heart: texts of the right form."""
     torch.set_num_threads(1)
-    return train(TASK, TASK.generate("train", 60, 0), SFTOptions(learning_rate=1e-2, warmup_steps=10), MODEL, "cot",
-                 Budget("steps", 150), 0, tmp_path_factory.mktemp("sft"))  # fmt: skip
+    options = SFTOptions(batch_size=32, learning_rate=1e-2, warmup_steps=10)
+    folder = tmp_path_factory.mktemp("sft")
+    return train(TASK, TASK.generate("train", 60, 0), options, MODEL, "cot", Budget("steps", 150), 0, folder)
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,7 @@ def shape():
 
 
 def made(shape, task=TASK, problems=PROBLEMS, budget=Budget("steps", 1), context=99, **options):  # noqa: B008
-    return lessons(task, problems, TOKENIZER, "cot", SFTOptions(**options), shape, budget, 0, context)
+    return lessons(task, problems, TOKENIZER, "cot", SFTOptions(batch_size=32, **options), shape, budget, 0, context)
 
 
 def test_a_wrong_trace_is_never_learned_but_counted_and_named(shape, monkeypatch):

@@ -121,7 +121,7 @@ def learned(tmp_path_factory):
     trained = train(
         task,
         splits.train,
-        SFTOptions(learning_rate=1e-2, warmup_steps=10),
+        SFTOptions(batch_size=32, learning_rate=1e-2, warmup_steps=10),
         SMALL,
         "cot",
         Budget("steps", 300),
@@ -163,7 +163,7 @@ def test_answers_alone_are_learned(tmp_path):
     trained = train(
         ONE_DIGIT,
         problems,
-        SFTOptions(learning_rate=1e-2, warmup_steps=10),
+        SFTOptions(batch_size=32, learning_rate=1e-2, warmup_steps=10),
         SMALL,
         "answer_only",
         Budget("steps", 200),

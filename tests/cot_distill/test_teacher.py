@@ -43,7 +43,7 @@ def trained_run(folder, base="cot", steps=60):
 
     torch.set_num_threads(1)
     model = ModelOptions(width=32, layers=2, heads=2, key_value_heads=2, inner=64)
-    sft = SFTOptions(learning_rate=1e-2, warmup_steps=5)
+    sft = SFTOptions(batch_size=32, learning_rate=1e-2, warmup_steps=5)
     problems = TASK.generate("train", 60, 0)
     result = train(TASK, problems, sft, model, "cot", Budget("steps", steps), 0, folder / "trainer")
     result.model.generation_config.max_new_tokens = result.max_new_tokens
