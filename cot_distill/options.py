@@ -110,7 +110,7 @@ class SFTOptions:
         solver: how the trained model answers.
     """
 
-    batch_size: int = 8
+    batch_size: int = 32
     learning_rate: float | None = None
     trace: str | None = None
     traces: str | None = None

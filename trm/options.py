@@ -106,7 +106,7 @@ class TRMOptions:
         augmentations: draw it from so many fixed variants of each problem, as the published data sets hold (1,000);
             0: a new one each time. Puzzles with vectors of their own always have fixed variants, 1,000 for 0.
         precision: of the matrix products in training (weights stay float32); ``auto`` takes bfloat16 where the
-            processor or GPU has it, which is 1.8 to 2.7 times as fast as float32 on a CPU with AVX-512 BF16.
+            processor or GPU has it (docs/results/speed.md says what it gains).
         compile: what torch.compile makes one piece of in training: ``network``, an evaluation of the network (seconds
             to compile); ``recursion``, all T (n + 1) of them (a minute or more); ``cuda_graphs``, the same replayed
             without the host. docs/results/speed.md says what each gains.
