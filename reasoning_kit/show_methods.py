@@ -10,8 +10,8 @@ from reasoning_kit.config import load_config
 
 
 def list_methods(console: Console) -> None:
-    """Name, base and label of every file in ``configs/method``, the methods themselves first, each with the first line that says
-    what it is."""
+    """Name, base and label of every file in ``configs/method``, the methods themselves first, each with the first line
+    that says what it is."""
     table = Table(title="Methods (name them with method=NAME or method=[NAME,NAME])")
     for heading in ("name", "base", "label", "what it is"):
         table.add_column(heading, no_wrap=heading == "name")  # which one has to type

@@ -1,6 +1,6 @@
 """Programmatic teachers, one file per task family: ``trace`` writes the thinking, ``check`` replays it.
 
-Each knows one or more styles of writing (``STYLES``, the first is the default).
+Each knows one or more styles of writing (``STYLES``; the first is the default, unless ``default_style(task)`` says so).
 """
 
 from __future__ import annotations
@@ -47,9 +47,10 @@ def check_style(task: Task, style: str | None) -> str:
     Raises:
         UserError: if the family has no teacher, or its teacher no such style.
     """
-    known = _teacher(task).STYLES
+    teacher = _teacher(task)
+    known = teacher.STYLES
     if style is None:
-        return next(iter(known))
+        return teacher.default_style(task) if hasattr(teacher, "default_style") else next(iter(known))
     if style not in known:
         raise UserError(
             f"the teacher of '{task.family}' does not write in the style '{style}'.",

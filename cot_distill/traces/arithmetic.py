@@ -1,72 +1,117 @@
 """Teacher for arithmetic: long multiplication by partial products, addition digit by digit with carries.
 
-``27*34``: ``27*30=0810;27*4=0108;0810+0108=0918``. Every number has a fixed width: without the padding the same
-model learns less in the same time (measured: see docs/results).
+``partial_products``: ``27*30=0810;27*4=0108;0810+0108=0918``, every result with the width of the answer. ``reversed``
+writes results with the last digit first, as carries go: ``27*30=0180;27*4=8010;0180+8010=8190``; sums of digits, which
+have two, stay as they are. ``unpadded`` is ``partial_products`` without leading zeros.
+
+``digits`` multiplies and adds digit by digit: ``7*4+0=28;2*4+2=10`` for 27*4, then the next digit of the second number,
+``7*3+0=21;2*3+2=08``, and column by column the sum so far, a digit of what is new, and the carry:
+``8+0+0=08;0+1+0=01;1+8+0=09;0+0+0=00``. Which a small model learns: docs/results/traces.md.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 from benchmarks.problem import Problem
 from benchmarks.verifiable.arithmetic import Arithmetic
 
 STEP = "[^;]+;?"  # one equation
-STYLES = {"partial_products": "one product for each digit of the second number, then their sums; a sum digit by digit"}
+STYLES = {
+    "reversed": "partial_products, results with the last digit first",
+    "partial_products": "one product for each digit of the second number, then their sums; a sum digit by digit",
+    "unpadded": "partial_products without leading zeros",
+    "digits": "products and sums digit by digit, with carries",
+}
 
 
-def trace(task: Arithmetic, problem: Problem, style: str) -> str:
-    """The worked steps, the last of which ends with the answer."""
-    if task.operation == "addition":
-        return _addition(task, problem)
+def trace(task: Arithmetic, problem: Problem, style: str = "reversed") -> str:
+    """The worked steps, the last of which ends with the answer (``digits``: its digits, from the last to the first)."""
+    if task.operation == "addition" or style == "digits":
+        return ";".join(
+            "+".join(map(str, terms)).replace("+", sign, 1) + "=" + _write(value, 2, style)
+            for sign, terms, value in _by_digits(task, problem)
+        )
     first, second = problem.question.split("*")
     partials = [
         (int(digit) * 10**power, int(first) * int(digit) * 10**power)
         for digit, power in zip(second, range(len(second) - 1, -1, -1), strict=True)
     ]
-    lines = [f"{first}*{factor}={product:0{task.width}d}" for factor, product in partials]
+    lines = [f"{first}*{factor}={_write(product, task.width, style)}" for factor, product in partials]
     total = partials[0][1]
     for _, product in partials[1:]:
-        lines.append(f"{total:0{task.width}d}+{product:0{task.width}d}={total + product:0{task.width}d}")
+        terms = "+".join(_write(term, task.width, style) for term in (total, product))
+        lines.append(f"{terms}={_write(total + product, task.width, style)}")
         total += product
     return ";".join(lines)
 
 
-def _addition(task: Arithmetic, problem: Problem) -> str:
+def _write(value: int, width: int, style: str) -> str:
+    if style == "unpadded":
+        return str(value)
+    padded = f"{value:0{width}d}"
+    return padded[::-1] if style == "reversed" and width > 2 else padded
+
+
+def _by_digits(task: Arithmetic, problem: Problem) -> Iterator[tuple[str, list[int], int]]:
+    """Lines of digits and carries: first sign, terms, value."""
+    first, second = (int(number) for number in problem.question.split("+" if task.operation == "addition" else "*"))
+    if task.operation == "addition":
+        yield from _sum(first, second, task.width - 1)
+        return
+    total = 0
+    for power in range(task.digits[1]):
+        carry, factor = 0, second // 10**power % 10
+        for place in range(task.digits[0]):
+            terms = [first // 10**place % 10, factor, carry]
+            value = terms[0] * factor + carry
+            yield "*", terms, value
+            carry = value // 10
+        product = first * factor * 10**power
+        if power:
+            yield from _sum(total, product, task.width)
+        total += product
+
+
+def _sum(first: int, second: int, width: int) -> Iterator[tuple[str, list[int], int]]:
     """From the last digit to the first: ``digit+digit+carry=two-digit sum``."""
-    first, second = (number.zfill(task.width - 1) for number in problem.question.split("+"))
-    lines, carry = [], 0
-    for a, b in zip(reversed(first), reversed(second), strict=True):
-        total = int(a) + int(b) + carry
-        lines.append(f"{a}+{b}+{carry}={total:02d}")
-        carry = total // 10
-    return ";".join(lines)
+    carry = 0
+    for place in range(width):
+        terms = [first // 10**place % 10, second // 10**place % 10, carry]
+        yield "+", terms, sum(terms)
+        carry = sum(terms) // 10
 
 
-def check(task: Arithmetic, problem: Problem, text: str, style: str) -> None:
+def check(task: Arithmetic, problem: Problem, text: str, style: str = "reversed") -> None:
     """Read a trace again: every line must be true, and use the question's numbers or what earlier lines found.
 
     Raises:
         ValueError: if a line is false or does not follow, or the lines do not lead to the labelled answer.
     """
-    lines = [_equation(line) for line in text.split(";")]
+    if style == "digits" and task.operation == "multiplication":
+        _check_digits(task, problem, text)
+        return
+    width = 2 if task.operation == "addition" else task.width
+    lines = [_equation(line, width, style) for line in text.split(";")]
     first, second = (int(number) for number in problem.question.split("+" if task.operation == "addition" else "*"))
     end = _check_sums(lines, first, second) if task.operation == "addition" else _check_products(lines, first, second)
     if end != int(problem.answer):
         raise ValueError(f"the trace ends with {end}, the label is {problem.answer}")
 
 
-def _equation(line: str) -> tuple[str, list[int], int]:
-    """Sign, terms and value of a true line such as ``27*30=0810``."""
+def _equation(line: str, width: int, style: str) -> tuple[str, list[int], int]:
+    """Sign, terms and value of a true line such as ``27*30=0810``; ``width``: digits of a result."""
     left, equals, right = line.partition("=")
     sign = "*" if "*" in left else "+"
     terms = left.split(sign)
     if not equals or not all(number.isdigit() for number in (*terms, right)):
         raise ValueError(f"'{line}' is no equation")
-    numbers = [int(term) for term in terms]
+    turned = style == "reversed" and sign == "+" and width > 2  # these terms are results of earlier lines
+    numbers = [int(term[::-1] if turned else term) for term in terms]
     value = math.prod(numbers) if sign == "*" else sum(numbers)
-    if value != int(right):
-        raise ValueError(f"'{line}' is false: it is {value}")
+    if right != _write(value, width, style):
+        raise ValueError(f"'{line}' is false: it is {_write(value, width, style)}")
     return sign, numbers, value
 
 
@@ -94,3 +139,37 @@ def _check_sums(lines: list[tuple[str, list[int], int]], first: int, second: int
         carry = value // 10
         end += value % 10 * 10**power
     return end + carry * 10 ** len(lines)
+
+
+def _check_digits(task: Arithmetic, problem: Problem, text: str) -> None:
+    """Every line with the digits that stand there, carries and column sums taken from the lines before."""
+    first, second = problem.question.split("*")
+    lines = iter(text.split(";"))
+    total = [0] * task.width  # the last digit first
+    for power, factor in enumerate(reversed(second)):
+        partial = [0] * task.width
+        carry = 0
+        for place, digit in enumerate(reversed(first), start=power):
+            value = int(digit) * int(factor) + carry
+            carry, partial[place] = divmod(_line(lines, f"{digit}*{factor}+{carry}", value), 10)
+        partial[power + len(first)] = carry
+        if power == 0:
+            total = partial
+            continue
+        carry = 0
+        for place in range(task.width):
+            value = total[place] + partial[place] + carry
+            carry, total[place] = divmod(_line(lines, f"{total[place]}+{partial[place]}+{carry}", value), 10)
+    if (line := next(lines, None)) is not None:
+        raise ValueError(f"'{line}' stands where nothing is left to do")
+    end = "".join(map(str, reversed(total)))
+    if end != problem.answer:
+        raise ValueError(f"the trace ends with {end}, the label is {problem.answer}")
+
+
+def _line(lines: Iterator[str], left: str, value: int) -> int:
+    """The value of the next line, which must be this one."""
+    line, right = next(lines, ""), f"{left}={value:02d}"
+    if line != right:
+        raise ValueError(f"'{line}' stands where {right} should")
+    return value

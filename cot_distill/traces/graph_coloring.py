@@ -7,6 +7,8 @@ A step is a node's letter and a digit, and steps follow each other without a sep
 - ``!c2`` the newest standing guess, c2, left a node without a colour: it and all since are undone, and 2 is struck
   from c.
 
+``clean`` keeps the steps that still stand at the end, ``?`` before those that the ones before them do not prove.
+
 Where a question has many answers, guesses pass over the colours that lead to unlabelled ones only.
 """
 
@@ -20,11 +22,14 @@ from benchmarks.puzzles.graph_coloring_rules import LETTERS, Puzzle, read
 from benchmarks.puzzles.graph_coloring_search import Step, solving_steps
 
 STEP = r"[?!]?[a-z][1-9]"
-STYLES = {"search": "nodes with one colour left, guesses and their retractions shown"}
+STYLES = {
+    "search": "nodes with one colour left, guesses and their retractions shown",
+    "clean": "search without its dead ends",
+}
 SIGNS = {"single": "", "guess": "?", "retract": "!"}
 
 
-def trace(task: GraphColoring, problem: Problem, style: str) -> str:
+def trace(task: GraphColoring, problem: Problem, style: str = "search") -> str:
     """The steps from the question to the labelled answer.
 
     Raises:
@@ -34,10 +39,23 @@ def trace(task: GraphColoring, problem: Problem, style: str) -> str:
     steps, reached = solving_steps(puzzle, task.colors, toward=[int(color) for color in problem.answer])
     if "".join(map(str, reached)) != problem.answer:
         raise ValueError("the search reached another answer than the labelled one")
+    if style == "clean":
+        steps = _clean(steps, _Board(task.colors, puzzle))
     return "".join(f"{SIGNS[step.kind]}{LETTERS[step.node]}{step.color}" for step in steps)
 
 
-def check(task: GraphColoring, problem: Problem, trace: str, style: str) -> None:
+def _clean(steps: list[Step], board: _Board) -> list[Step]:
+    """The steps that stand at the end; a guess is what does not follow without the dead ends."""
+    last = {step.node: at for at, step in enumerate(steps)}
+    standing = []
+    for step in (steps[at] for at in sorted(last.values())):
+        follows = len(board.options(step.node)) == 1
+        standing.append(step._replace(kind="single" if follows else "guess"))
+        board.colors[step.node] = step.color
+    return standing
+
+
+def check(task: GraphColoring, problem: Problem, trace: str, style: str = "search") -> None:
     """Replay a trace with a board of its own and justify every step; a guess needs only to be possible.
 
     Raises:
@@ -48,6 +66,8 @@ def check(task: GraphColoring, problem: Problem, trace: str, style: str) -> None
     for step in _parse(task, trace):
         what = f"colour {step.color} for {LETTERS[step.node]}"
         if step.kind == "retract":
+            if style == "clean":
+                raise ValueError("a clean trace retracts nothing")
             if not guesses or guesses[-1][0][1:] != step[1:]:
                 raise ValueError(f"{what} is retracted, but is not the newest standing guess")
             if not board.contradiction():

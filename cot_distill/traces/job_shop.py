@@ -11,6 +11,8 @@ Steps follow each other, each with ``;`` at its end:
 - ``!B21`` the newest standing guess led to an operation without a start: it and all since are undone, and on machine
   B job 1 goes before job 2. The next sweep narrows the windows that stood before the guess.
 
+``clean`` makes the right guesses at once, so that nothing is retracted.
+
 It ends when windows and guesses settle who goes first wherever two operations share a machine. Then all operations
 start as early as the last windows say.
 """
@@ -26,10 +28,13 @@ from benchmarks.puzzles.job_shop_rules import MACHINES, Shop
 from benchmarks.puzzles.job_shop_search import Step, search
 
 STEP = "[^;]+;?"
-STYLES = {"search": "windows of start times, narrowed sweep by sweep, guesses and their retractions shown"}
+STYLES = {
+    "search": "windows of start times, narrowed sweep by sweep, guesses and their retractions shown",
+    "clean": "search with right guesses only",
+}
 
 
-def trace(task: JobShop, problem: Problem, style: str) -> str:
+def trace(task: JobShop, problem: Problem, style: str = "search") -> str:
     """The steps from the question to the labelled answer.
 
     Ties are decided in favour of the job that comes first; for a problem under a symmetry
@@ -41,14 +46,26 @@ def trace(task: JobShop, problem: Problem, style: str) -> str:
     shop, deadline = task.read_question(problem.question)
     label = tuple(map(NUMBERS.index, problem.answer))
     for order in permutations(range(task.jobs)):
-        written = []
+        steps = []
         for step in search(shop, deadline, order):
             if step.kind == "solved":
                 break
-            written.append(_write(task, shop, step))
+            steps.append(step)
         if step.early == label:
-            return ";".join(written)
+            return ";".join(_write(task, shop, step) for step in (_clean(steps) if style == "clean" else steps))
     raise ValueError("the label is not the schedule that the search finds for one of the orders of the jobs")
+
+
+def _clean(steps: list[Step]) -> list[Step]:
+    """Without what was retracted: the opposite guess stands in its place."""
+    standing: list[Step] = []
+    for step in steps:
+        if step.kind == "retract":
+            while standing.pop().pair != step.pair:
+                pass
+            step = step._replace(kind="guess", pair=step.pair[::-1])
+        standing.append(step)
+    return standing
 
 
 def _write(task: JobShop, shop: Shop, step: Step) -> str:
@@ -65,7 +82,7 @@ def _write(task: JobShop, shop: Shop, step: Step) -> str:
     return text
 
 
-def check(task: JobShop, problem: Problem, trace: str, style: str) -> None:
+def check(task: JobShop, problem: Problem, trace: str, style: str = "search") -> None:
     """Replay a trace and justify every step by trying all starts of all operations; any open pair may be guessed.
 
     Raises:
@@ -89,6 +106,8 @@ def check(task: JobShop, problem: Problem, trace: str, style: str) -> None:
                     raise ValueError(f"'{text}' guesses what is settled")
                 guesses.append((text[1:], state))
                 state = _State(shop, state.windows, state.barred | {pair[::-1]})
+            elif style == "clean":
+                raise ValueError("a clean trace retracts nothing")
             else:
                 if not stuck:
                     raise ValueError(f"'{text}' retracts without a contradiction")

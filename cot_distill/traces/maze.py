@@ -6,6 +6,8 @@ A step is a row letter, a column letter and a move letter; steps follow each oth
   it (``baD``: row b, column a, reached from above by going down);
 - after ``|``: from G back to S, the steps that were written when those cells were discovered. Every entry can be
   looked up: the move of a step tells which cell comes next. Read from the end, the moves are the answer.
+
+The style ``path`` is the last part alone, in the order from S to G.
 """
 
 from __future__ import annotations
@@ -16,10 +18,13 @@ from benchmarks.puzzles.maze import LETTERS, Maze
 
 TURN = "|"
 STEP = r"[a-zA-Z]{2}[DLRU]"
-STYLES = {"search": "breadth-first search from S, then the way back from G"}
+STYLES = {
+    "search": "breadth-first search from S, then the way back from G",
+    "path": "only the way from S to G",
+}
 
 
-def trace(task: Maze, problem: Problem, style: str) -> str:
+def trace(task: Maze, problem: Problem, style: str = "search") -> str:
     """The search and the way back, for the labelled answer.
 
     The neighbour order is down, left, right, up; for a problem under a symmetry (:func:`benchmarks.splits.augment`)
@@ -34,15 +39,20 @@ def trace(task: Maze, problem: Problem, style: str) -> str:
     while cell in found:
         back.append(_write(task, cell, found[cell][1]))
         cell = found[cell][0]
+    if style == "path":
+        return "".join(reversed(back))
     return "".join(_write(task, cell, move) for cell, (_, move) in found.items()) + TURN + "".join(back)
 
 
-def check(task: Maze, problem: Problem, trace: str, style: str) -> None:
+def check(task: Maze, problem: Problem, trace: str, style: str = "search") -> None:
     """Read a trace again: every discovery must be the next one of a breadth-first search, and the way back consistent.
 
     Raises:
         ValueError: naming the first step that does not follow, or where the end is not the labelled answer.
     """
+    if style == "path":
+        _check_path(task, problem, trace)
+        return
     first, turn, second = trace.partition(TURN)
     if not turn:
         raise ValueError(f"the trace has no '{TURN}': it never turns back from G")
@@ -69,6 +79,18 @@ def check(task: Maze, problem: Problem, trace: str, style: str) -> None:
     moves = "".join(move for _, move in reversed(back))
     if paths.draw_path(task.size, problem.question, moves) != problem.answer:
         raise ValueError("the way back is not the labelled path")
+
+
+def _check_path(task: Maze, problem: Problem, trace: str) -> None:
+    """Walk from S, and compare the drawing."""
+    cell = problem.question.index(paths.START)
+    steps = _parse(task, trace)
+    for number, (to, move) in enumerate(steps, start=1):
+        if paths.step(task.size, cell, move) != to or problem.question[to] == paths.WALL:
+            raise ValueError(f"step {number}, {_write(task, to, move)}, does not follow")
+        cell = to
+    if paths.draw_path(task.size, problem.question, "".join(move for _, move in steps)) != problem.answer:
+        raise ValueError("the way is not the labelled path")
 
 
 def _search(task: Maze, problem: Problem) -> tuple[dict[int, tuple[int, str]], int]:

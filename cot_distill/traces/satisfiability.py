@@ -8,6 +8,8 @@ A step is a sign and literals; steps follow each other without a separator:
 - ``!aBc`` all literals of the clause aBc are false: the newest standing guess was wrong;
 - ``=DbA`` follows it: what stands now, in the order in which it was found, the opposite of that guess last.
 
+``clean`` makes only guesses that the label has, so that nothing is refuted.
+
 Davis, Logemann and Loveland, "A machine program for theorem-proving", 1962.
 """
 
@@ -21,10 +23,13 @@ from benchmarks.puzzles import satisfiability_formulas as formulas
 from benchmarks.puzzles.satisfiability import Satisfiability
 
 STEP = r"[>?!=][a-zA-Z]*"
-STYLES = {"search": "unit propagation, guesses and their refutations shown (DPLL)"}
+STYLES = {
+    "search": "unit propagation, guesses and their refutations shown (DPLL)",
+    "clean": "search with right guesses only",
+}
 
 
-def trace(task: Satisfiability, problem: Problem, style: str) -> str:
+def trace(task: Satisfiability, problem: Problem, style: str = "search") -> str:
     """The steps from the question to the labelled answer.
 
     A guess is the literal of its clause if that is in the label, or if no right answer has it (then the search shows
@@ -57,7 +62,7 @@ def trace(task: Satisfiability, problem: Problem, style: str) -> str:
             left = answers & tables[literal]
             for known in true:
                 left &= tables[known]
-            if left and literal not in problem.answer:
+            if (left or style == "clean") and literal not in problem.answer:
                 literal = literal.swapcase()
             guesses.append(len(true))
             true.append(literal)
@@ -86,12 +91,14 @@ def _guess(task: Satisfiability, rests: list[str], true: list[str]) -> str:
     return next(v for v in task.letters if v not in true and v.upper() not in true)
 
 
-def check(task: Satisfiability, problem: Problem, trace: str, style: str) -> None:
+def check(task: Satisfiability, problem: Problem, trace: str, style: str = "search") -> None:
     """Read a trace again and justify every step; a guess needs only to be on an open variable.
 
     Raises:
         ValueError: naming the first step that does not follow, or where the end is not the labelled answer.
     """
+    if style == "clean" and "!" in trace:
+        raise ValueError("a clean trace refutes nothing")
     clauses = set(formulas.clauses_of(problem.question))
     true: list[str] = []
     guesses: list[int] = []

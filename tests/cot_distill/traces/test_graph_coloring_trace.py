@@ -110,3 +110,18 @@ def test_a_wrong_label_is_refused() -> None:
         trace(task, wrong)
     with pytest.raises(ValueError, match="the label is"):
         check(task, wrong, trace(task, problem))
+
+
+def test_clean_keeps_what_stands_and_says_where_a_step_does_not_follow() -> None:
+    task = GraphColoring(12, 3, min_guesses=2)
+    for problem in task.generate("train", 30, seed=0):
+        clean, searched = trace(task, problem, "clean"), trace(task, problem)
+        check(task, problem, clean, "clean")
+        assert "!" not in clean
+        assert "?" in clean
+        assert clean.replace("?", "")[::2] == "".join(dict.fromkeys(clean.replace("?", "")[::2])), "each node once"
+        with pytest.raises(ValueError, match="does not follow"):
+            check(task, problem, clean.replace("?", ""), "clean")
+        if "!" in searched:
+            with pytest.raises(ValueError, match="retracts nothing"):
+                check(task, problem, searched, "clean")

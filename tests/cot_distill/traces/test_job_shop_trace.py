@@ -135,3 +135,21 @@ def test_a_schedule_that_no_order_of_the_jobs_chooses_is_refused() -> None:
     assert TWO.verify(late, None) != TWO.verify(late, TWO.parse_answer(late, "02/13"))
     with pytest.raises(ValueError, match="orders of the jobs"):
         trace(TWO, late)
+
+
+def test_clean_retracts_nothing() -> None:
+    task = JobShop(3, 3)
+    problems = task.generate("train", 60, seed=0)
+    shorter = 0
+    for problem in (*problems, *task.augment(problems, torch.Generator().manual_seed(0))):
+        clean, searched = trace(task, problem, "clean"), trace(task, problem)
+        check(task, problem, clean, "clean")
+        assert "!" not in clean
+        if "!" in searched:
+            shorter += 1
+            assert len(clean) < len(searched)
+            with pytest.raises(ValueError, match="retracts nothing"):
+                check(task, problem, searched, "clean")
+        else:
+            assert clean == searched
+    assert shorter > 0

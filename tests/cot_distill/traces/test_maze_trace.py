@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from benchmarks.puzzles.maze import Maze
-from cot_distill.traces.maze import check, trace
+from cot_distill.traces.maze import STYLES, check, trace
 
 
 @pytest.mark.parametrize(("size", "count"), [(5, 100), (8, 100), (30, 5)])
@@ -27,15 +27,30 @@ def test_a_small_maze_by_hand() -> None:
     assert trace(task, problem) == "baDabRbbRcbDccR|ccRcbDbbRbaD"
 
 
-def test_every_corruption_fails() -> None:
+def test_the_path_alone() -> None:
+    task = Maze(3)
+    problem = task.parse_question("S.#/..#/#.G")
+    assert trace(task, problem, "path") == "baDbbRcbDccR"
+    with pytest.raises(ValueError, match="not the labelled path"):
+        check(task, problem, "abRbbDcbDccR", "path")
+    with pytest.raises(ValueError, match="step 3, bcR, does not follow"):
+        check(task, problem, "baDbbRbcRccD", "path")
+    for problem in Maze(8).generate("train", 30, seed=0):
+        text = trace(Maze(8), problem, "path")
+        check(Maze(8), problem, text, "path")
+        assert text[2::3] == Maze(8).answer_text(problem)
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_every_corruption_fails(style: str) -> None:
     task = Maze(5)
     problem = task.generate("train", 1, seed=0)[0]
-    text = trace(task, problem)
+    text = trace(task, problem, style)
     for at in range(len(text)):
         for other in "abcdeDLRU|x":
             if other != text[at]:
                 with pytest.raises(ValueError, match=r"."):
-                    check(task, problem, text[:at] + other + text[at + 1 :])
+                    check(task, problem, text[:at] + other + text[at + 1 :], style)
 
 
 @pytest.mark.parametrize(

@@ -127,3 +127,15 @@ def test_a_formula_without_an_answer_cannot_blame_a_guess() -> None:
         check(task, problem, "?B?a>Abcc!AbC=BA>abCC!abc=b?a>ABcc!ABC=bA>Bacc!aBC=")
     with pytest.raises(ValueError, match="does not make every clause true"):
         trace(task, problem)
+
+
+def test_clean_refutes_nothing() -> None:
+    task = Satisfiability(6)
+    for problem in task.generate("train", 50, seed=0):
+        clean, searched = trace(task, problem, "clean"), trace(task, problem)
+        check(task, problem, clean, "clean")
+        assert {step[1] for step in trace_steps(task, clean) if step[0] == "?"} <= set(problem.answer)
+        assert ("!" in searched) == (clean != searched)
+        if "!" in searched:
+            with pytest.raises(ValueError, match="refutes nothing"):
+                check(task, problem, searched, "clean")
