@@ -18,6 +18,7 @@ Two known faults of the plain bootstrap are mended:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -141,6 +142,12 @@ def wilson(share: float, count: int) -> tuple[float, float]:
     """Wilson's (1927) score interval of a share of ``count``."""
     low, high = proportion_confint(share * count, count, alpha=1 - LEVEL, method="wilson")
     return float(low), float(high)
+
+
+def pass_at_k(samples: int, right: int, k: int) -> float:
+    """Chance that one of ``k`` samples is right: 1 - C(n-c, k) / C(n, k), without bias for c right ones of n (Chen et
+    al., arXiv 2107.03374)."""
+    return 1.0 - math.comb(samples - right, k) / math.comb(samples, k)
 
 
 def mcnemar_p(only_a: int, only_b: int) -> float:

@@ -142,6 +142,14 @@ class Task(ABC):
     def parse_answer(self, problem: Problem, text: str) -> Answer | None:
         """The answer that a language model wrote, or ``None`` where it is not one."""
 
+    def find_answer(self, problem: Problem, text: str) -> Answer | None:
+        """The one final answer in the free text of a model that was not trained here; ``None`` where there is none, or
+        several."""
+        from benchmarks.final_answer import final_answer
+
+        found = final_answer(text)
+        return None if found is None else self.parse_answer(problem, found)
+
     # --- for people -----------------------------------------------------------------------------
 
     @abstractmethod
@@ -162,6 +170,10 @@ FAMILIES = {
     "svamp": "benchmarks.verifiable.svamp:SVAMP",
     "aqua": "benchmarks.verifiable.aqua:AQuA",
     "gym": "benchmarks.verifiable.gym:Gym",
+    "humaneval": "benchmarks.verifiable.code_humaneval:HumanEval",
+    "mbpp": "benchmarks.verifiable.code_mbpp:MBPP",
+    "cruxeval": "benchmarks.verifiable.code_cruxeval:CRUXEval",
+    "exercism": "benchmarks.verifiable.code_exercism:Exercism",
 }
 
 

@@ -67,8 +67,7 @@ def choose_shots(task: Task, problems: Sequence[Problem], count: int) -> list[Pr
 
 def read_answer(task: Task, problem: Problem, completion: Completion) -> Answer | None:
     """The one final answer of a free text, in the family's form; ``None`` where there is none, or several."""
-    text = final_answer(completion.text)
-    return None if text is None else task.parse_answer(problem, text)
+    return task.find_answer(problem, completion.text)
 
 
 def read_thought(completion: Completion) -> str:

@@ -20,6 +20,7 @@ from benchmarks.errors import UserError
 from benchmarks.problem import Answer, Problem
 from benchmarks.records import write_atomically
 from benchmarks.splits import Splits
+from benchmarks.statistics import pass_at_k
 from benchmarks.task import Task
 from benchmarks.text_form import END_THINK, THINK, completion_text
 from cot_distill.generation import Completion, Sampling
@@ -152,12 +153,6 @@ def _unfit(trace: str) -> str:
 
 def is_accepted(row: Mapping[str, Any]) -> bool:
     return bool(row["correct"]) and not row["reason"]
-
-
-def pass_at_k(samples: int, right: int, k: int) -> float:
-    """Chance that one of ``k`` samples is right: 1 - C(n-c, k) / C(n, k), without bias for c right ones of n (Chen et
-    al., arXiv 2107.03374)."""
-    return 1.0 - math.comb(samples - right, k) / math.comb(samples, k)
 
 
 def summarise(

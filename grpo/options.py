@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from benchmarks.errors import UserError
+from benchmarks.errors import UserError, did_you_mean
 from cot_distill.options import Schedule, SFTOptions, SolverOptions
+
+# What TRL 1.16 knows (its GRPOConfig); tests/grpo/test_loss_by_hand.py trains with each.
+LOSSES = ("grpo", "dr_grpo", "dapo", "bnpo", "cispo", "sapo", "luspo", "vespo")
+LEVELS = ("token", "sequence")
+ESTIMATORS = {"k3": False, "k3_corrected": True}  # -> use_bias_correction_kl
+CURRICULA = ("none", "order", "weight")
+SHAPING = ("format", "length", "score")
+ELSEWHERE = {  # TRL's options that have a home of their own here
+    "loss_type": "loss_type",
+    "importance_sampling_level": "importance_sampling_level",
+    "use_bias_correction_kl": "kl_estimator",
+    "reward_weights": "rewards",
+    "shuffle_dataset": "curriculum",
+}
 
 
 @dataclass(frozen=True)
@@ -14,15 +30,42 @@ class GRPOOptions:
     """Options of ``method.grpo``.
 
     Attributes:
-        start: ``distill`` trains a ``cot`` checkpoint first; ``model`` starts from the model as it is (R1-Zero); any
-            other text is the folder of a checkpoint, whose own training is then not counted, and the report says so.
+        start: ``distill`` trains a ``cot`` checkpoint first; ``model`` starts from the model as it is, pretrained or
+            not (R1-Zero); any other text is a finished run of ``cot`` or ``grpo``, the folder of a model or its hub
+            name, whose own training is then not counted, and the report says so.
         start_share: share of the budget that the start checkpoint takes, for ``start: distill``.
         distillation: how the start checkpoint is trained; at a constant rate, because an annealed checkpoint did not
             improve under GRPO (docs/results/grpo_start.md).
         num_generations: completions per group.
         batch_size: completions per optimiser step, a multiple of ``num_generations``.
+        learning_rate: ``None``: 1e-4 for a model from scratch, 1e-6 for a pretrained one (TRL's), with LoRA 1e-5.
         beta: weight of the KL divergence to the start checkpoint.
-        max_new_tokens: longest completion; ``None``: a quarter more than the longest programmatic trace.
+        kl_estimator: ``k3`` is ``r - log r - 1`` with ``r = reference / policy`` (DeepSeekMath, arXiv 2402.03300,
+            equation 4); ``k3_corrected`` multiplies it by the importance ratio, which makes its gradient that of the
+            reverse KL without bias (DeepSeek-V3.2, arXiv 2512.02556).
+        epsilon: how far below 1 the ratio counts.
+        epsilon_high: how far above. ``None``: 0.28 (DAPO); for the loss ``cispo`` 5, which there bounds the ratio
+            itself (ScaleRL, arXiv 2510.13786).
+        loss_type: how token losses become one: ``grpo`` (mean per completion), ``dr_grpo`` (a constant), ``dapo`` and
+            ``bnpo`` (all tokens), ``cispo``, ``sapo``, ``luspo``, ``vespo``.
+        importance_sampling_level: ``sequence``: one ratio per completion (GSPO, arXiv 2507.18071; its clipping is of
+            the order of 3e-4).
+        scale_rewards: what advantages are divided by: the standard deviation of the group or of the batch, or nothing.
+        resample: at most so often other prompts are drawn in the place of groups whose rewards are all equal (DAPO's
+            dynamic sampling); 0: never. What is skipped is charged too.
+        rewards: what is added to the verifier's reward, name -> weight: ``format`` (a readable answer behind a
+            thought), ``length`` (DAPO's punishment near the longest), ``score`` (partial credit), or a function of
+            yours in TRL's form, ``path/to/file.py:function`` or ``module:function``.
+        curriculum: ``order``: the easiest problems first; ``weight``: those are drawn most whose reward varies most;
+            both by the start checkpoint's pass rate, the measuring of which is charged.
+        curriculum_samples: completions per problem for that.
+        curriculum_share: of what the start checkpoint leaves of the budget, at which measuring ends; problems that are
+            not measured by then count as neither easy nor hard.
+        max_new_tokens: longest completion; ``None``: what the start checkpoint was taught, or a quarter more than the
+            longest programmatic trace; 512 for a pretrained model and for families without one.
+        held_out: training problems that are kept aside (but no more than a tenth), on which pass@1 and pass@k are
+            taken before and after, off the clock; 0: none.
+        held_out_samples: completions of each, and the largest k.
         solver: how the trained policy answers.
         trainer: handed to TRL's ``GRPOConfig``.
     """
@@ -32,22 +75,56 @@ class GRPOOptions:
     distillation: SFTOptions = field(default_factory=lambda: SFTOptions(schedule="constant"))
     num_generations: int = 8
     batch_size: int = 128
-    learning_rate: float = 1e-4
+    learning_rate: float | None = None
     weight_decay: float = 0.0
     warmup_steps: int = 5
     schedule: Schedule = "constant"
     max_grad_norm: float = 1.0
     beta: float = 0.0
+    kl_estimator: str = "k3_corrected"
     epsilon: float = 0.2
-    epsilon_high: float | None = 0.28
+    epsilon_high: float | None = None
     loss_type: str = "dapo"
+    importance_sampling_level: str = "token"
     scale_rewards: Literal["group", "batch", "none"] = "group"
     temperature: float = 1.0
+    resample: int = 0
+    rewards: dict[str, float] = field(default_factory=dict)
+    curriculum: str = "none"
+    curriculum_samples: int = 8
+    curriculum_share: float = 0.1
     max_new_tokens: int | None = None
+    held_out: int = 64
+    held_out_samples: int = 8
     solver: SolverOptions = field(default_factory=SolverOptions)
     trainer: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self._check_batch()
+        self._check_names()
+        self._check_rewards()
+        shares = {"start_share": "0.5, or start=model to train from the model as it is", "curriculum_share": "0.1"}
+        for name, example in shares.items():
+            if not 0 < getattr(self, name) < 1:
+                raise UserError(
+                    f"{name} is {getattr(self, name)}, it must lie between 0 and 1.",
+                    where=f"method.grpo.{name}",
+                    cure=f"Give for example {example}.",
+                )
+        for name, least in (("resample", 0), ("curriculum_samples", 1), ("held_out", 0), ("held_out_samples", 1)):
+            if getattr(self, name) < least:
+                raise UserError(
+                    f"{name} is {getattr(self, name)}.", where=f"method.grpo.{name}", cure=f"Give {least} or more."
+                )
+        for key in self.trainer:
+            if key in ELSEWHERE:
+                raise UserError(
+                    f"'{key}' has its own option.",
+                    where="method.grpo.trainer",
+                    cure=f"Set method.grpo.{ELSEWHERE[key]}.",
+                )
+
+    def _check_batch(self) -> None:
         if self.num_generations < 2:
             raise UserError(
                 f"a group of {self.num_generations} has no relative advantage.",
@@ -60,9 +137,54 @@ class GRPOOptions:
                 where="method.grpo.batch_size",
                 cure=f"Give for example {self.num_generations * max(1, self.batch_size // self.num_generations)}.",
             )
-        if not 0 < self.start_share < 1:
+
+    def _check_names(self) -> None:
+        _one_of(self.loss_type, LOSSES, "loss_type")
+        _one_of(self.importance_sampling_level, LEVELS, "importance_sampling_level")
+        _one_of(self.kl_estimator, ESTIMATORS, "kl_estimator")
+        _one_of(self.curriculum, CURRICULA, "curriculum")
+        if self.loss_type == "luspo" and self.importance_sampling_level != "sequence":
             raise UserError(
-                f"start_share is {self.start_share}, it must lie between 0 and 1.",
-                where="method.grpo.start_share",
-                cure="Give for example 0.5, or start=model to train from the model as it is.",
+                "luspo is a loss of whole completions.",
+                where="method.grpo.importance_sampling_level",
+                cure="Give sequence.",
             )
+
+    def _check_rewards(self) -> None:
+        for name, weight in self.rewards.items():
+            where = f"method.grpo.rewards.{name}"
+            if name == "correct":
+                raise UserError(
+                    "the verifier's reward is always there, with weight 1.", where=where, cure="Leave it out."
+                )
+            if ":" not in name and name not in SHAPING:
+                near = did_you_mean(name, SHAPING)
+                raise UserError(
+                    f"unknown reward '{name}'.",
+                    where=where,
+                    cure=f"{near} A function of yours: path/to/file.py:function.",
+                )
+            if not math.isfinite(weight) or weight == 0:
+                raise UserError(
+                    f"a weight of {weight:g}.", where=where, cure="Give a number other than 0, such as 0.1."
+                )
+
+    def rate(self, pretrained: bool, lora: bool) -> float:
+        """The learning rate, its default resolved."""
+        if self.learning_rate is not None:
+            return self.learning_rate
+        if not pretrained:
+            return 1e-4
+        return 1e-5 if lora else 1e-6
+
+    @property
+    def high(self) -> float:
+        """``epsilon_high``, its default resolved."""
+        if self.epsilon_high is not None:
+            return self.epsilon_high
+        return 5.0 if self.loss_type == "cispo" else 0.28
+
+
+def _one_of(value: str, known: Iterable[str], name: str) -> None:
+    if value not in known:
+        raise UserError(f"there is no {name} '{value}'.", where=f"method.grpo.{name}", cure=did_you_mean(value, known))

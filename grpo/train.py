@@ -1,44 +1,45 @@
 """Group-relative policy optimisation with TRL, from a distilled start checkpoint or from a given model.
 
 The advantage of a completion is its reward minus the mean of its group (DeepSeekMath, arXiv 2402.03300, equation 3,
-there also divided by the group's standard deviation); the reward is the task's verifier. The start checkpoint is
-trained inside the run's own budget, so that the budget counts everything that led to the result.
+there also divided by the group's standard deviation); the reward is the task's verifier, and what the options add to
+it. Everything that led to the result is paid from the run's own budget: the start checkpoint's training, measuring how
+hard problems are, and groups that are skipped. Pass rates before and after, on training problems kept aside from both
+phases, are evaluation and off the clock.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
 from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
-from trl import GRPOConfig, GRPOTrainer
+from trl import GRPOConfig
 
-from benchmarks.budget import Budget, BudgetCallback, BudgetedTrainerMixin, Meter
-from benchmarks.checkpoints import ONLY_IF_ARGUED, Checkpoints, step_of
-from benchmarks.compute import CausalLMShape, Cost
+from benchmarks.budget import Budget, BudgetCallback, Meter
+from benchmarks.checkpoints import ONLY_IF_ARGUED, Checkpoints
+from benchmarks.compute import Cost
 from benchmarks.errors import UserError
 from benchmarks.problem import Problem
-from benchmarks.rewards import verifier_reward
 from benchmarks.task import Task
 from benchmarks.trainer_options import checked_options
-from cot_distill.language_model import load_language_model, load_pretrained, render_prompt
+from cot_distill.generation import Sampling
+from cot_distill.language_model import render_prompt
 from cot_distill.options import ModelOptions
-from cot_distill.rows import room_for
 from cot_distill.solver import CausalLMSolver
-from cot_distill.train import (
-    TrainedLanguageModel,
-    common_arguments,
-    lora,
-    quiet,
-    trained_model,
-)
+from cot_distill.train import TrainedLanguageModel, common_arguments, lora, quiet, trained_model
 from cot_distill.train import train as distill
-from cot_distill.vllm_generator import check_vllm
-from grpo.options import GRPOOptions
+from cot_distill.vllm_generator import INSTALL, check_vllm
+from grpo.curriculum import arranged, keep_aside, right_counts
+from grpo.diagnostics import Diagnosis, DiagnosticsCallback, PassRates, Setting, diagnose, steps_of
+from grpo.options import ESTIMATORS, GRPOOptions
+from grpo.rewards import FAILURES, build_rewards, own_rewards
+from grpo.start import given_start
+from grpo.trainer import PricedGRPOTrainer
 
 
 @dataclass
@@ -47,53 +48,20 @@ class TrainedPolicy(TrainedLanguageModel):
 
     Attributes:
         start_cost: the start checkpoint's part of the cost.
-        history: per logged step what TRL reports (reward, zero-variance share, entropy, lengths).
+        steps: per step what TRL and the trainer report (reward, silent groups, entropy, KL, lengths).
+        history: those in which completions were written, all unless they are used several times.
+        diagnosis: what these numbers say.
+        before, after: pass rates on the problems that were kept aside.
+        difficulty: what the curriculum measured: right completions of each training problem, and what it cost.
     """
 
     start_cost: Cost = field(default_factory=Cost)
+    steps: list[dict[str, float]] = field(default_factory=list)
     history: list[dict[str, float]] = field(default_factory=list)
-
-
-class PricedGRPOTrainer(BudgetedTrainerMixin, GRPOTrainer):  # type: ignore[misc]  # the mixin prices in floats
-    """TRL's GRPO trainer under a budget that also pays for generation and for the reference model."""
-
-    model: PreTrainedModel
-
-    def price(self, inputs: Any) -> Cost:
-        """Everything is priced where it is computed: generation in :meth:`charge_generation`, updates in the loss."""
-        return Cost()
-
-    def compute_loss(
-        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
-    ) -> torch.Tensor:
-        batch, prompt = inputs["prompt_ids"].shape
-        length = prompt + inputs["completion_ids"].shape[1]
-        flops = self.shape.training_step(batch, length)
-        # Log-probabilities under the reference model and under the policy that wrote the completions.
-        passes = (self.beta != 0.0) + ("old_per_token_logps" in inputs)
-        flops += passes * self.shape.forward(batch, length) / self.num_iterations
-        self.meter.add(Cost(flops=flops, tokens=batch * length))
-        return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
-
-    def _tokenize_prompts(self, prompts: list[str]) -> tuple[list[list[int]], None, dict[str, Any]]:
-        """As in training and in the solver: a start token, where there is one, comes from the chat template."""
-        tokenizer: Any = self.processing_class
-        return tokenizer(prompts, add_special_tokens=False)["input_ids"], None, {}
-
-    def load_own_state(self, folder: Path) -> None:
-        """Completions that were still to be learned from are written anew, where they were in the order of batches."""
-        super().load_own_state(folder)
-        self._step = step_of(folder) * self.args.gradient_accumulation_steps
-
-    @property
-    def shape(self) -> CausalLMShape:
-        return CausalLMShape.of(self.model.config)
-
-    def charge_generation(self, prompt: int, completions: Sequence[Sequence[int]]) -> None:
-        """A batch is generated until its longest completion ends, and all of that is computed."""
-        longest = max(len(ids) for ids in completions)
-        flops = self.shape.generation(len(completions), prompt, longest)
-        self.meter.add(Cost(flops=flops, examples=len(completions), tokens=len(completions) * (prompt + longest)))
+    diagnosis: Diagnosis = field(default_factory=lambda: Diagnosis(""))
+    before: PassRates | None = None
+    after: PassRates | None = None
+    difficulty: dict[str, Any] | None = None
 
 
 def train(
@@ -121,27 +89,44 @@ def train(
             too, so that a policy that goes on finds the same start, in ``output_dir/start``.
 
     Raises:
-        UserError: if the start checkpoint cannot be loaded or an option of TRL is unknown.
+        UserError: if the start checkpoint cannot be loaded, an option of TRL is unknown or a reward of the user's
+            cannot be imported; all but the first before anything trains.
     """
+    checked = _arguments(options, output_dir, seed, 1, 1.0)
+    own = own_rewards(options)
+    assert checked.generation_batch_size is not None, "TRL resolves it"
+    assert checked.num_generations is not None, "it is given"
+    groups = checked.generation_batch_size // checked.num_generations
+    learned, aside = keep_aside(problems, options.held_out, groups, seed)
+    _check_problems(learned, groups)
     share = options.start_share if options.start == "distill" else 0.0
-    start = _start_checkpoint(
-        task,
-        problems,
-        options,
-        model_options,
-        budget.share(share) if share else budget,
-        seed,
-        output_dir,
-        [m / share for m in milestones if m < share],
-        at_milestone,
-        on_progress,
-        checkpoints,
-    )
+    if share:
+        start = distill(
+            task,
+            learned,
+            options.distillation,
+            model_options,
+            "cot",
+            budget.share(share),
+            seed,
+            output_dir / "start",
+            [m / share for m in milestones if m < share],
+            at_milestone,
+            on_progress,
+            checkpoints,
+        )
+        pretrained = model_options.path is not None
+    else:
+        start, pretrained = given_start(task, learned, options, model_options, budget, seed)
     if options.solver.generator == "vllm":
         check_vllm(start.model.config)
     start_cost = start.meter.spent
     left = _left(budget, start_cost)
     longest = options.max_new_tokens or start.max_new_tokens
+    rate = options.rate(pretrained, model_options.lora_rank > 0)
+    arguments = _arguments(options, output_dir, seed, longest, rate)
+    if start.model.device != arguments.device and model_options.quantize == "none":
+        start.model.to(arguments.device)  # type: ignore[arg-type]  # what is measured before training, too
 
     def solver(model: PreTrainedModel) -> CausalLMSolver:
         return CausalLMSolver(model, start.tokenizer, task, "cot", longest, options.solver)
@@ -157,35 +142,54 @@ def train(
         if on_progress is not None:
             on_progress(start_cost + spent)
 
-    rows = _prompt_rows(task, problems, start.tokenizer)
-    prompt_length = max(map(len, start.tokenizer(list(rows["prompt"]), add_special_tokens=False)["input_ids"]))
-    correct = verifier_reward(task, problems, "cot")
+    guards, weights = build_rewards(task, problems, options, longest, own, output_dir)
+    arguments.reward_weights = weights
+    setting = Setting(
+        options.loss_type,
+        arguments.beta,
+        options.resample,
+        options.curriculum,
+        [guard.__name__ for guard in guards[1:]],
+        str(output_dir / FAILURES),
+    )
 
-    def verified(completion_ids: list[list[int]], **columns: Any) -> list[float | None]:
-        trainer.charge_generation(prompt_length, completion_ids)
-        return [*correct(**columns)]
+    def count(model: PreTrainedModel, asked: Sequence[Problem], samples: int) -> Iterator[tuple[list[int], Cost]]:
+        sampling = Sampling(samples, options.temperature, 1.0, longest, seed)
+        return right_counts(model, start.tokenizer, task, asked, guards[0], sampling, options.batch_size)
 
-    arguments = GRPOConfig(**_grpo_arguments(options, output_dir, seed, longest))
+    def pass_rates(model: PreTrainedModel) -> PassRates | None:
+        if not aside:
+            return None
+        parts = count(model, aside, options.held_out_samples)
+        return PassRates([right for counts, _ in parts for right in counts], options.held_out_samples)
+
+    before = pass_rates(start.model)
+    meter = Meter(left)
+    difficulty, order = _difficulty(learned, options, groups, seed, start.model, count, meter)
+    guards[0].take()  # failures until here are not of a step
     if arguments.beta != 0.0 and not model_options.lora_rank:
         _save_reference(start.model, output_dir / "reference")
-    meter = Meter(left)
     later = [1 - (1 - m) * budget.limit / left.limit for m in milestones if m >= share]
     trainer = PricedGRPOTrainer(
         model=start.model,
-        reward_funcs=[verified],
+        reward_funcs=list(guards),
         args=arguments,
-        train_dataset=rows,
+        train_dataset=_rows(task, learned, order, start.tokenizer),
         processing_class=start.tokenizer,
-        callbacks=[BudgetCallback(meter, later, milestone, progress)],
+        callbacks=[BudgetCallback(meter, later, milestone, progress), DiagnosticsCallback(setting)],
         peft_config=lora(model_options),
     )
     trainer.meter, trainer.schedule = meter, options.schedule
+    trainer.resample, trainer.guards = options.resample, guards
     trainer.checkpoints = replace(checkpoints, on_resume=lambda spent: checkpoints.on_resume(start_cost + spent))
     quiet(trainer)
     trainer.train()
-    history = [entry for entry in trainer.state.log_history if "reward" in entry]
+    steps = steps_of(trainer.state.log_history)
+    history = [entry for entry in steps if "reward" in entry]
+    model = trained_model(trainer, model_options)
+    after = pass_rates(model)
     return TrainedPolicy(
-        model=trained_model(trainer, model_options),
+        model=model,
         tokenizer=start.tokenizer,
         meter=Meter(budget, start_cost + meter.spent),
         losses=[*start.losses, *({"step": e["step"], "loss": e["loss"]} for e in history if "loss" in e)],
@@ -193,44 +197,40 @@ def train(
         warnings=start.warnings,
         solving=options.solver,
         start_cost=start_cost,
+        steps=steps,
         history=history,
+        diagnosis=diagnose(steps, setting, before, after),
+        before=before,
+        after=after,
+        difficulty=difficulty,
     )
 
 
-def _start_checkpoint(
-    task: Task,
+def _difficulty(
     problems: Sequence[Problem],
     options: GRPOOptions,
-    model_options: ModelOptions,
-    budget: Budget,
+    groups: int,
     seed: int,
-    output_dir: Path,
-    milestones: Sequence[float],
-    at_milestone: Callable[[CausalLMSolver, Cost], None] | None,
-    on_progress: Callable[[Cost], None] | None,
-    checkpoints: Checkpoints,
-) -> TrainedLanguageModel:
-    if options.start == "distill":
-        return distill(
-            task,
-            problems,
-            options.distillation,
-            model_options,
-            "cot",
-            budget,
-            seed,
-            output_dir / "start",
-            milestones,
-            at_milestone,
-            on_progress,
-            checkpoints,
-        )
-    if options.start == "model":
-        model, tokenizer = load_language_model(model_options, task, seed)
-    else:
-        model, tokenizer = load_pretrained(options.start, where="method.grpo.start")
-    longest = room_for(task, problems, tokenizer, "cot", options.distillation.max_length)
-    return TrainedLanguageModel(model, tokenizer, Meter(budget), [], longest)
+    model: PreTrainedModel,
+    count: Callable[[PreTrainedModel, Sequence[Problem], int], Iterable[tuple[list[int], Cost]]],
+    meter: Meter,
+) -> tuple[dict[str, Any] | None, list[int]]:
+    """What the curriculum has to know, paid for, and the order of the problems that follows from it."""
+    if options.curriculum == "none":
+        return None, list(range(len(problems)))
+    samples = options.curriculum_samples
+    asked = torch.randperm(len(problems), generator=torch.Generator().manual_seed(seed)).tolist()
+    found: list[int | None] = []
+    with meter.running():
+        for counts, cost in count(model, [problems[i] for i in asked], samples):
+            found += counts
+            meter.add(cost)
+            if meter.progress >= options.curriculum_share:
+                break
+    right = {problems[i].id: number for i, number in zip(asked, found, strict=False)}
+    difficulty = {"samples": samples, "right": right, "cost": meter.spent.to_dict()}
+    known = [right.get(problem.id) for problem in problems]
+    return difficulty, arranged(known, samples, options.curriculum, groups, seed)
 
 
 def _left(budget: Budget, start_cost: Cost) -> Budget:
@@ -245,28 +245,71 @@ def _left(budget: Budget, start_cost: Cost) -> Budget:
     return Budget(budget.unit, left)
 
 
+def _check_problems(problems: Sequence[Problem], groups: int) -> None:
+    if len(problems) < groups:
+        raise UserError(
+            f"a batch asks {groups} different problems, but there are {len(problems)} to train on.",
+            where="method.grpo.batch_size",
+            cure="Give a smaller batch_size, a larger num_generations, or more problems (train_size).",
+        )
+
+
 def _save_reference(model: PreTrainedModel, folder: Path) -> None:
     """TRL loads the reference model by the policy's name: let that name the start checkpoint."""
     model.save_pretrained(folder)
     model.config._name_or_path = str(folder)
 
 
-def _grpo_arguments(options: GRPOOptions, output_dir: Path, seed: int, longest: int) -> dict[str, Any]:
-    return {
+def _arguments(options: GRPOOptions, output_dir: Path, seed: int, longest: int, rate: float) -> GRPOConfig:
+    """TRL's arguments.
+
+    Raises:
+        UserError: if TRL does not know an option, or refuses its value.
+    """
+    own = checked_options(options.trainer, GRPOConfig, "method.grpo.trainer")
+    values = {
         **common_arguments(options, output_dir, seed),
+        "learning_rate": rate,
         "num_generations": options.num_generations,
         "beta": options.beta,
+        "use_bias_correction_kl": ESTIMATORS[options.kl_estimator],
         "epsilon": options.epsilon,
-        "epsilon_high": options.epsilon_high,
+        "epsilon_high": options.high,
         "loss_type": options.loss_type,
+        "importance_sampling_level": options.importance_sampling_level,
         "scale_rewards": options.scale_rewards,
         "temperature": options.temperature,
+        "shuffle_dataset": options.curriculum == "none",
         "max_completion_length": longest,
         "logging_steps": 1,
-        **checked_options(options.trainer, GRPOConfig, "method.grpo.trainer"),
+        **own,
     }
+    try:
+        arguments = GRPOConfig(**values)
+    except (ValueError, TypeError) as error:
+        raise UserError(
+            f"TRL refuses these options: {error}", where="method.grpo.trainer", cure="Change what it names."
+        ) from None
+    if arguments.use_vllm and find_spec("vllm") is None:
+        raise UserError("vLLM is not installed.", where="method.grpo.trainer.use_vllm", cure=INSTALL)
+    if options.resample and arguments.world_size > 1:
+        raise UserError(
+            f"groups are drawn again in one process only, here are {arguments.world_size}.",
+            where="method.grpo.resample",
+            cure="Start one process, or give 0.",
+        )
+    return arguments
 
 
-def _prompt_rows(task: Task, problems: Sequence[Problem], tokenizer: PreTrainedTokenizerBase) -> Dataset:
+def _rows(task: Task, problems: Sequence[Problem], order: Sequence[int], tokenizer: PreTrainedTokenizerBase) -> Dataset:
+    """One row per problem asked, in order; ``place`` is its own number, question and answer are for own rewards."""
     prompts = [render_prompt(tokenizer, task, problem, "cot") for problem in problems]
-    return Dataset.from_dict({"id": [problem.id for problem in problems], "prompt": prompts})
+    return Dataset.from_dict(
+        {
+            "id": [problems[i].id for i in order],
+            "prompt": [prompts[i] for i in order],
+            "question": [problems[i].question for i in order],
+            "answer": [problems[i].answer for i in order],
+            "place": list(range(len(order))),
+        }
+    )

@@ -18,7 +18,7 @@ app = typer.Typer(
 )
 tasks_app = typer.Typer(help="The problems: families, sizes, examples.", no_args_is_help=True)
 app.add_typer(tasks_app, name="tasks")
-methods_app = typer.Typer(help="The methods: five, and variants of them.", no_args_is_help=True)
+methods_app = typer.Typer(help="The methods and variants of them.", no_args_is_help=True)
 app.add_typer(methods_app, name="methods")
 bench_app = typer.Typer(help="Benchmarks of speed: ratios in one run.", no_args_is_help=True)
 app.add_typer(bench_app, name="bench")
@@ -140,6 +140,14 @@ def scale(
         run, overrides or [], _console(), depth, trajectories, votes, noise, precision, samples, temperature, out
     )
     _console().print(f"\nPage: [bold]{page.absolute()}[/bold]")
+
+
+@app.command()
+def diagnose(run: Annotated[Path, typer.Argument(help="Folder of a finished run of grpo or a variant.")]) -> None:
+    """Why a GRPO run learned or did not: its course in numbers, pass@k before and after, a verdict with the cure."""
+    from reasoning_kit.diagnose import diagnose_run
+
+    diagnose_run(run, _console())
 
 
 @app.command()

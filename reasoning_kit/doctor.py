@@ -12,6 +12,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.sandbox import isolation
 from reasoning_kit.composition import config_folder
 from reasoning_kit.config import DATA_VARIABLE
 from reasoning_kit.environment import free_cores, hardware, versions
@@ -54,6 +55,10 @@ def examine(console: Console) -> int:
 def _optional(row) -> None:
     row("energy of the GPU", find_spec("pynvml") is not None, "pip install 'reasoning_kit\\[gpu]' where there is a GPU")
     row("vLLM", find_spec("vllm") is not None, "not needed: transformers generates")
+    unsafe = isolation()
+    row("isolation of model-written code", not unsafe, unsafe or "bubblewrap: humaneval, mbpp, exercism, cruxeval")
+    monty = find_spec("pydantic_monty") is not None
+    row("pydantic-monty", monty, "only for cruxeval's inputs where bubblewrap is missing")
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     row("Chromium", chromium is not None, "only for the browser test of the report")
 

@@ -181,8 +181,10 @@ def _probe(spec: RunSpec) -> float:
 
     steps = Budget("steps", PROBE_STEPS + 1)
     options: Any = spec.options
-    if spec.base == "grpo" and options.start == "distill":
-        options = replace(options, start="model", max_new_tokens=options.max_new_tokens or 64)
+    if spec.base == "grpo":  # the steps alone
+        options = replace(options, held_out=0, curriculum="none")
+        if options.start == "distill":
+            options = replace(options, start="model", max_new_tokens=options.max_new_tokens or 64)
     short = replace(spec, budget=steps, options=options)
     with tempfile.TemporaryDirectory() as folder:
         train(short, task, splits.train, Path(folder), lambda *_: None, watch)

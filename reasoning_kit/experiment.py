@@ -261,12 +261,23 @@ def _train_grpo(spec: RunSpec, task: Task, problems: list[Problem], common: dict
             f"it solved {start[0]:.1%} before GRPO."
         )
     elif options.start != "model":
-        notes.append(f"Starts from {options.start}, whose own training is not counted.")
+        notes.append(f"Starts from {options.start}, whose own training is not counted; it solved {start[0]:.1%}.")
+    if result.before is not None:
+        notes.append(f"{len(result.before.right)} of {len(problems)} training problems are kept aside for pass@k.")
+    if result.difficulty is not None:
+        cost = result.difficulty["cost"][spec.budget.unit] / spec.budget.limit
+        notes.append(f"The curriculum's pass rates of the start checkpoint took {cost:.0%} of the budget.")
     diagnostics = {
         "start_accuracy": start[0],
         "start_cost": result.start_cost.to_dict(),
-        "history": result.history,
+        "history": result.steps,
+        "verdict": result.diagnosis.lines,
+        "signs": [sign.name for sign in result.diagnosis.signs],
+        "before": None if result.before is None else result.before.to_dict(),
+        "after": None if result.after is None else result.after.to_dict(),
+        "difficulty": result.difficulty,
     }
+    notes += result.diagnosis.lines
     return _trained_language_model(result, result.solver(task, "cot"), notes, diagnostics)
 
 

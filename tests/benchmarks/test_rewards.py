@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
 import pytest
 
 from benchmarks.problem import Answer
-from benchmarks.rewards import verifier_reward
+from benchmarks.rewards import Guarded, format_reward, overlong_reward, score_reward, verifier_reward
 from benchmarks.task import load_task
 
 TASK = load_task("arithmetic")
@@ -83,3 +86,72 @@ def test_a_second_end_of_thought_loses_also_in_a_family_that_reads_answers_lenie
     assert reward("</think>0917 0918") == 1.0
     assert reward("</think>0917</think>0918") == 0.0
     assert reward("0918") == 0.0
+
+
+# --- what only shapes -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "formed"),
+    [
+        ("27*34=918</think>0918", 1.0),
+        ("a guess</think>0917", 1.0),  # wrong, but in form
+        ("</think>0918", 0.0),  # an empty thought
+        (" \n</think>0918", 0.0),
+        ("27*34</think>", 0.0),
+        ("27*34</think>about 900", 0.0),
+        ("27*34</think>0918</think>", 0.0),
+        ("<think>27*34</think>0918", 0.0),
+        ("0918", 0.0),
+    ],
+)
+def test_form_is_a_readable_answer_behind_a_thought(text, formed):
+    assert format_reward(TASK, [PROBLEM], "cot")(completions=[text], id=[PROBLEM.id]) == [formed]
+
+
+def test_partial_credit_is_the_verdicts_score():
+    task = load_task("sudoku", size=4)
+    [problem] = task.generate("train", 1, 0)
+    label = task.answer_text(problem)
+    blank = next(i for i, sign in enumerate(problem.question) if sign not in "1234")
+    off = problem.answer[:blank] + str(int(problem.answer[blank]) % 4 + 1) + problem.answer[blank + 1 :]
+    texts = [f"</think>{label}", f"</think>{task.answer_text(replace(problem, answer=off))}", "</think>none"]
+    values = score_reward(task, [problem], "cot")(completions=texts, id=[problem.id] * 3)
+    assert values[0] == 1.0
+    assert 0 < values[1] < 1
+    assert values[2] == 0.0
+
+
+def test_length_costs_nothing_until_it_comes_near_the_longest():
+    lengths = [1, 80, 85, 90, 95, 100, 120]
+    values = overlong_reward(100)(completions=[""] * 7, completion_ids=[[0] * n for n in lengths])
+    assert values == pytest.approx([0, 0, -0.25, -0.5, -0.75, -1, -1])
+
+
+def test_failures_beyond_the_file_are_still_counted(tmp_path, monkeypatch):
+    from benchmarks import rewards
+
+    monkeypatch.setattr(rewards, "KEPT", 3)
+    guard = Guarded("broken", lambda **_: 1 / 0, tmp_path / "failures.jsonl")
+    assert guard(completions=["a", "b"], id=["1", "2"]) == [0.0, 0.0]
+    assert guard.take() == 2
+    assert guard(completions=["c", "d"], id=["3", "4"]) == [0.0, 0.0]
+    assert (guard.take(), guard.take(), guard.failures) == (2, 0, 4)
+    lines = [json.loads(line) for line in (tmp_path / "failures.jsonl").read_text().splitlines()]
+    assert [(line["id"], line["completion"]) for line in lines] == [("1", "a"), ("2", "b"), ("3", "c")]
+    assert "ZeroDivisionError" in lines[0]["why"]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), "x", object(), [1.0]])
+def test_what_is_no_finite_number_is_a_failure(tmp_path, value):
+    guard = Guarded("odd", lambda completions, **_: [value, 0.5], tmp_path / "failures.jsonl")
+    assert guard(completions=["a", "b"]) == [0.0, 0.5]
+    assert guard.failures == 1
+
+
+def test_an_interruption_is_no_failure(tmp_path):
+    def stopped(**_):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Guarded("any", stopped, tmp_path / "failures.jsonl")(completions=["a"])

@@ -6,47 +6,16 @@ from dataclasses import replace
 
 import pytest
 import torch
+from tiny_policy import MODEL, SMALL, TASK
 from tokenizers import processors
 
 from benchmarks.budget import Budget
 from benchmarks.compute import CausalLMShape, Cost
 from benchmarks.errors import UserError
 from benchmarks.evaluation import evaluate
-from benchmarks.task import load_task
 from cot_distill.language_model import load_language_model, load_pretrained
-from cot_distill.options import ModelOptions, SFTOptions
-from cot_distill.train import train as distill
 from grpo.options import GRPOOptions
 from grpo.train import PricedGRPOTrainer, train
-
-TASK = load_task("arithmetic", operation="addition", digits=(1, 1))
-MODEL = ModelOptions(width=32, layers=2, heads=2, key_value_heads=2, inner=64)
-SFT = SFTOptions(learning_rate=1e-2, warmup_steps=10, schedule="constant")
-SMALL = GRPOOptions(
-    distillation=replace(SFT, batch_size=8, warmup_steps=1), num_generations=4, batch_size=8, warmup_steps=1,
-    learning_rate=1e-3, max_new_tokens=14,
-)  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    torch.set_num_threads(1)
-
-
-@pytest.fixture(scope="module")
-def problems():
-    return TASK.generate("train", 60, 0)
-
-
-@pytest.fixture(scope="module")
-def half_taught(tmp_path_factory, problems):
-    """The folder of a checkpoint that solves about half of the problems when it samples."""
-    torch.set_num_threads(1)
-    folder = tmp_path_factory.mktemp("start")
-    trained = distill(TASK, problems, SFT, MODEL, "cot", Budget("steps", 90), 0, folder / "trainer")
-    trained.model.save_pretrained(folder)
-    trained.tokenizer.save_pretrained(folder)
-    return folder
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,261 @@
+"""TRL's GRPO trainer under a budget: every pass is paid for, silent groups can be drawn anew, and each step tells more.
+
+TRL itself drops nothing: a group whose rewards are all equal has no advantage and teaches nothing. Here such groups are
+counted, and with ``resample`` other prompts take their place (dynamic sampling, DAPO, arXiv 2503.14476, section 3.2).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel
+from trl import GRPOTrainer
+
+from benchmarks.budget import BudgetedTrainerMixin
+from benchmarks.checkpoints import step_of
+from benchmarks.compute import CausalLMShape, Cost
+from benchmarks.rewards import Guarded
+
+Rows = list[dict[str, Any]]  # of the training set, as TRL hands them over
+
+
+@dataclass
+class Group:
+    """The completions of one prompt.
+
+    Attributes:
+        rows: the prompt's row, once per completion.
+        rewards: ``[completions, reward functions]``, as the functions gave them.
+        signal: they are not all worth the same.
+    """
+
+    rows: Rows
+    completion_ids: list[list[int]]
+    logprobs: list[list[float]] | None
+    rewards: torch.Tensor
+    signal: bool
+
+
+@dataclass
+class Rollout:
+    """A batch that is written and judged already."""
+
+    rows: Rows
+    completion_ids: list[list[int]]
+    logprobs: list[list[float]] | None
+    rewards: torch.Tensor
+
+
+class PricedGRPOTrainer(BudgetedTrainerMixin, GRPOTrainer):  # type: ignore[misc]  # the mixin prices in floats
+    """TRL's GRPO trainer under a budget that also pays for generation and for the reference model.
+
+    Attributes:
+        resample: at most so often groups without a signal are replaced, in each batch.
+        guards: the reward functions, the verifier first.
+    """
+
+    model: PreTrainedModel
+    num_generations: int
+    resample: int = 0
+    guards: Sequence[Guarded] = ()
+    _ready: Rollout | None = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._tally: Counter[str] = Counter()
+
+    # --- the price ------------------------------------------------------------------------------
+
+    def price(self, inputs: Any) -> Cost:
+        """Everything is priced where it is computed: generation in :meth:`charge_generation`, updates in the loss."""
+        return Cost()
+
+    def compute_loss(
+        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> torch.Tensor:
+        batch, prompt = inputs["prompt_ids"].shape
+        length = prompt + inputs["completion_ids"].shape[1]
+        flops = self.shape.training_step(batch, length)
+        # Log-probabilities under the reference model and under the policy that wrote the completions.
+        passes = (self.beta != 0.0) + ("old_per_token_logps" in inputs)
+        flops += passes * self.shape.forward(batch, length) / self.num_iterations
+        self.meter.add(Cost(flops=flops, tokens=batch * length))
+        return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+
+    @property
+    def shape(self) -> CausalLMShape:
+        return CausalLMShape.of(self.model.config)
+
+    def charge_generation(self, prompt: int, completions: Sequence[Sequence[int]]) -> None:
+        """A batch is generated until its longest completion ends, and all of that is computed."""
+        longest = max(len(ids) for ids in completions)
+        flops = self.shape.generation(len(completions), prompt, longest)
+        self.meter.add(Cost(flops=flops, examples=len(completions), tokens=len(completions) * (prompt + longest)))
+
+    # --- TRL's hooks ----------------------------------------------------------------------------
+
+    def _tokenize_prompts(self, prompts: list[str]) -> tuple[list[list[int]], None, dict[str, Any]]:
+        """As in training and in the solver: a start token, where there is one, comes from the chat template."""
+        tokenizer: Any = self.processing_class
+        return tokenizer(prompts, add_special_tokens=False)["input_ids"], None, {}
+
+    def _generate_single_turn(self, prompt_ids: list[list[int]], *args: Any, **kwargs: Any) -> tuple[Any, Any]:
+        if self._ready is not None:
+            return self._ready.completion_ids, self._ready.logprobs
+        completion_ids, logprobs = super()._generate_single_turn(prompt_ids, *args, **kwargs)
+        self.charge_generation(max(map(len, prompt_ids)), completion_ids)
+        return completion_ids, logprobs
+
+    def _calculate_rewards(
+        self, inputs: Rows, prompts: list[str], completions: list[str], completion_ids_list: list[list[int]]
+    ) -> torch.Tensor:
+        if self._ready is not None:
+            return self._ready.rewards
+        rewards = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
+        self._count(rewards, completion_ids_list)
+        return rewards
+
+    def _generate_and_score_completions(self, inputs: Rows) -> dict[str, Any]:
+        if self.model.training and self.resample:
+            self._ready = self._with_signal(inputs)
+            inputs = self._ready.rows
+        try:
+            return super()._generate_and_score_completions(inputs)
+        finally:
+            self._ready = None
+
+    def load_own_state(self, folder: Path) -> None:
+        """Completions that were still to be learned from are written anew, where they were in the order of batches."""
+        super().load_own_state(folder)
+        self._step = step_of(folder) * self.args.gradient_accumulation_steps
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        logs.update(self._told())
+        super().log(logs, start_time)
+
+    # --- groups with a signal -------------------------------------------------------------------
+
+    def _with_signal(self, inputs: Rows) -> Rollout:
+        """The batch, with other prompts in the place of those whose completions are all worth the same; where they do
+        not suffice, the batch is filled with groups that teach nothing."""
+        wanted = len(inputs) // self.num_generations
+        kept: list[Group] = []
+        spare: list[Group] = []
+        asked: set[str] = set()
+        rows = inputs
+        for attempt in range(self.resample + 1):
+            asked |= {row["id"] for row in rows}
+            for group in self._roll_out(rows):
+                (kept if group.signal else spare).append(group)
+            if len(kept) == wanted or attempt == self.resample:
+                break
+            rows = self._other_rows(wanted - len(kept), asked, attempt, inputs[-1]["place"])
+            if not rows:
+                break
+            self._tally["resamplings"] += 1
+        self._tally["skipped"] += len(kept) + len(spare) - wanted
+        groups = (kept + spare)[:wanted]
+        logprobs = [each for group in groups for each in group.logprobs or []]
+        return Rollout(
+            [row for group in groups for row in group.rows],
+            [ids for group in groups for ids in group.completion_ids],
+            logprobs or None,
+            torch.cat([group.rewards for group in groups]),
+        )
+
+    def _roll_out(self, rows: Rows) -> list[Group]:
+        tokenizer: Any = self.processing_class
+        prompts = [row["prompt"] for row in rows]
+        prompt_ids, images, fields = self._tokenize_prompts(prompts)
+        ids, logprobs = self._generate_single_turn(prompt_ids, images, fields, self.num_generations)
+        completions = tokenizer.batch_decode(ids, skip_special_tokens=True)
+        rewards = self._calculate_rewards(rows, prompts, completions, ids)
+        silent = self._without_signal(rewards)
+        size = self.num_generations
+        return [
+            Group(
+                rows[at : at + size],
+                ids[at : at + size],
+                None if logprobs is None else logprobs[at : at + size],
+                rewards[at : at + size],
+                not silent[at // size],
+            )
+            for at in range(0, len(rows), size)
+        ]
+
+    def _other_rows(self, count: int, asked: set[str], attempt: int, last: int) -> Rows:
+        """Prompts that this batch has not asked: at random, or in a curriculum those that come next."""
+        data: Any = self.train_dataset
+        if self.shuffle_dataset:
+            generator = torch.Generator().manual_seed(hash((self.args.seed, self._step, attempt)) % 2**63)
+            order = torch.randperm(len(data), generator=generator).tolist()
+        else:
+            order = [(last + 1 + offset) % len(data) for offset in range(len(data))]
+        chosen: Rows = []
+        for place in order:
+            if len(chosen) == count:
+                break
+            row = data[place]
+            if row["id"] not in asked:
+                asked.add(row["id"])
+                chosen.append(row)
+        return [row for row in chosen for _ in range(self.num_generations)]
+
+    def _without_signal(self, rewards: torch.Tensor) -> list[bool]:
+        """Per group, whether all its completions are worth the same, as TRL's advantage sees it."""
+        total = (rewards * self.reward_weights.to(rewards.device)).nansum(1).view(-1, self.num_generations)
+        return torch.isclose(total.std(1), torch.zeros(len(total), device=total.device)).tolist()
+
+    # --- what a step tells ----------------------------------------------------------------------
+
+    def _count(self, rewards: torch.Tensor, completion_ids: list[list[int]]) -> None:
+        """Everything that is written counts, also what is skipped afterwards. Rewards are those of all processes."""
+        tokens = torch.tensor([len(ids) for ids in completion_ids], device=self.accelerator.device)
+        lengths = self.accelerator.gather(tokens)
+        right = rewards[:, 0] > 0
+        grouped = right.view(-1, self.num_generations)
+        failures = torch.tensor([guard.take() for guard in self.guards], device=self.accelerator.device)
+        failures = self.accelerator.reduce(failures, "sum")
+        self._tally.update(
+            {
+                "completions": len(right),
+                "right": int(right.sum()),
+                "tokens_right": int(lengths[right].sum()),
+                "tokens": int(lengths.sum()),
+                "groups": len(grouped),
+                "no_signal": sum(self._without_signal(rewards)),
+                "all_right": int(grouped.all(1).sum()),
+                "all_wrong": int((~grouped).all(1).sum()),
+                **{
+                    f"failures/{guard.__name__}": int(count)
+                    for guard, count in zip(self.guards, failures, strict=True)
+                    if count
+                },
+            }
+        )
+
+    def _told(self) -> dict[str, float]:
+        """What was counted since the last log: shares, mean lengths and numbers of groups."""
+        count, self._tally = self._tally, Counter()
+        if not count["completions"]:
+            return {}
+        told: dict[str, float] = {
+            "accuracy": count["right"] / count["completions"],
+            "groups/drawn": count["groups"],
+            "groups/no_signal": count["no_signal"],
+            "groups/all_right": count["all_right"],
+            "groups/all_wrong": count["all_wrong"],
+            "groups/skipped": count["skipped"],
+        }
+        wrong = count["completions"] - count["right"]
+        if count["right"]:
+            told["length/right"] = count["tokens_right"] / count["right"]
+        if wrong:
+            told["length/wrong"] = (count["tokens"] - count["tokens_right"]) / wrong
+        told |= {key: number for key, number in count.items() if key.startswith("failures/")}
+        return told

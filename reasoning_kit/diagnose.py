@@ -1,0 +1,94 @@
+"""``diagnose``: a finished GRPO run's course in numbers, its pass rates before and after, and the verdict on it."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from benchmarks.errors import UserError
+from benchmarks.records import RunRecord
+
+PARTS = 10  # rows of the course
+COLUMNS = {  # heading -> key of the history, format
+    "accuracy": ("accuracy", ".1%"),
+    "reward": ("reward", ".3f"),
+    "silent": ("groups/no_signal", ".0%"),
+    "all right": ("groups/all_right", ".0%"),
+    "all wrong": ("groups/all_wrong", ".0%"),
+    "skipped": ("groups/skipped", ".1f"),
+    "entropy": ("entropy", ".3f"),
+    "KL": ("kl", ".4f"),
+    "clipped": ("clip_ratio/region_mean", ".1%"),
+    "tokens": ("completions/mean_length", ".0f"),
+    "right": ("length/right", ".0f"),
+    "wrong": ("length/wrong", ".0f"),
+    "cut": ("completions/clipped_ratio", ".0%"),
+}
+SHARES = ("groups/no_signal", "groups/all_right", "groups/all_wrong")  # of the groups drawn
+BLANK = ""
+
+
+def diagnose_run(folder: Path, console: Console) -> None:
+    """Print the course of the run in at most ten rows, each the mean over its steps, then pass@k and the verdict.
+
+    Raises:
+        UserError: if the folder holds no finished run of GRPO, or one from before there were verdicts.
+    """
+    record = RunRecord.load(folder)
+    if record.config.get("base", record.method) != "grpo":
+        raise UserError(
+            f"a run of '{record.method}' has no groups and no rewards.",
+            where=str(folder),
+            cure="Give a run of grpo or a variant of it.",
+        )
+    found = record.diagnostics
+    if "verdict" not in found:
+        raise UserError(
+            "a run from before GRPO kept its diagnosis.", where=str(folder), cure="Run it again into another folder."
+        )
+    name = record.config.get("label", record.method)
+    console.print(_course(found["history"], f"{name} on {record.task['name']}, seed {record.seed}"))
+    if found["before"] is not None:
+        console.print(_pass_rates(found["before"], found["after"]))
+    for line in found["verdict"]:
+        console.print(f"[bold]-[/bold] {escape(line)}", highlight=False, soft_wrap=True)
+
+
+def _course(history: Sequence[Mapping[str, Any]], title: str) -> Table:
+    rewards = sorted({key for entry in history for key in entry if key.startswith("rewards/") and key.endswith("mean")})
+    columns = dict(COLUMNS)
+    if len(rewards) > 1:  # next to the verifier's, which is the accuracy
+        columns |= {key.split("/")[1]: (key, ".3f") for key in rewards if key != "rewards/correct/mean"}
+    told = {heading: column for heading, column in columns.items() if any(column[0] in entry for entry in history)}
+    table = Table(title=escape(title))
+    for heading in ("steps", *told):
+        table.add_column(heading, justify="right")
+    size = max(1, -(-len(history) // PARTS))
+    for start in range(0, len(history), size):
+        part = history[start : start + size]
+        steps = f"{part[0]['step']}-{part[-1]['step']}" if len(part) > 1 else str(part[0]["step"])
+        table.add_row(steps, *(_mean(part, key, form) for key, form in told.values()))
+    return table
+
+
+def _mean(part: Sequence[Mapping[str, Any]], key: str, form: str) -> str:
+    values = [
+        entry[key] / (entry["groups/drawn"] if key in SHARES else 1) for entry in part if entry.get(key) is not None
+    ]
+    return format(statistics.fmean(values), form) if values else BLANK
+
+
+def _pass_rates(before: Mapping[str, Any], after: Mapping[str, Any]) -> Table:
+    aside = f"{len(before['right'])} training problems kept aside, {before['samples']} completions of each"
+    table = Table(caption=aside, min_width=len(aside))
+    for heading in ("", "before", "after"):
+        table.add_column(heading, justify="right")
+    for k, share in before["pass_at_k"].items():
+        table.add_row(f"pass@{k}", f"{share:.1%}", f"{after['pass_at_k'][k]:.1%}")
+    return table
