@@ -9,19 +9,19 @@ import logging
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from benchmarks.evaluation import BATCH_SIZE, Solution, Step
 from benchmarks.problem import Answer, Problem
 from benchmarks.task import Task
-from benchmarks.voting import rank_votes
 from cot_distill.generation import Completion, Sampling
 from cot_distill.prompting import messages, read_answer, read_thought
 from cot_distill.sample_log import SampleLog, set_aside
 from cot_distill.server import ServerError, alike, connect, price
 from cot_distill.server_options import PromptedOptions, deciding
+from cot_distill.votes import by_vote, majority
 
 logger = logging.getLogger(__name__)
 
@@ -115,7 +115,7 @@ class PromptedSolver:
         known = [completion.tokens for completion in completions if completion.tokens is not None]
         tokens = sum(known) if len(known) == len(completions) else 0  # 0: the server does not tell, shown as a dash
         solution = Solution(
-            answer=_majority(answers),
+            answer=majority(self.task, answers),
             flops=self._price(completions),
             seconds=sum(row["seconds"] for row in rows) / busy,
             steps=tokens,
@@ -125,26 +125,11 @@ class PromptedSolver:
         )
         if len(completions) < 2:
             return solution
-        return replace(
-            solution,
-            trajectory=tuple(
-                Step(f"{k} samples" if k > 1 else "1 sample", completion.text, _majority(answers[:k]))
-                for k, completion in enumerate(completions, start=1)
-            ),
-            step_flops=tuple(self._price(completions[:k]) for k in range(1, len(completions) + 1)),
-            unit="samples",
-            seen=tuple(dict.fromkeys(answer for answer in answers if answer is not None)),
-        )
+        prices = [self._price(completions[: k + 1]) for k in range(len(completions))]
+        return by_vote(solution, self.task, [completion.text for completion in completions], answers, prices)
 
     def _price(self, completions: Sequence[Completion]) -> float:
         return price(self.options.parameters, completions) if completions else math.nan
-
-
-def _majority(answers: Sequence[Answer | None]) -> Answer | None:
-    """The most frequent answer, of equally frequent ones the first; what cannot be read does not vote."""
-    given = [answer for answer in answers if answer is not None]
-    votes = rank_votes(given, [0.0] * len(given))
-    return votes[0].answer if votes else None
 
 
 def _thinking(completion: Completion, answer: Answer | None) -> tuple[Step, ...]:

@@ -7,7 +7,6 @@ is not charged, the prompt once for all samples of a problem.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -17,12 +16,12 @@ from benchmarks.evaluation import BATCH_SIZE, Solution, Step
 from benchmarks.problem import Answer, Problem
 from benchmarks.task import Task
 from benchmarks.text_form import END_THINK, Style, completion_text, read_completion
-from benchmarks.voting import rank_votes
 from cot_distill.generation import Completion, Generator, Sampling
 from cot_distill.language_model import render_prompt
 from cot_distill.local import TransformersGenerator
 from cot_distill.options import SolverOptions
 from cot_distill.traces import trace_steps
+from cot_distill.votes import by_vote
 
 TOO_LONG = "[the prompt of {} tokens leaves no room in the context of {}]"
 
@@ -196,24 +195,8 @@ class CausalLMSolver:
         )
         if len(completions) == 1:
             return solution
-        majority = [self.vote(answers[: k + 1]) for k in range(len(answers))]
-        return replace(
-            solution,
-            answer=majority[-1],
-            text="\n".join(c.text for c in completions),
-            trajectory=tuple(
-                Step(f"{k + 1} samples" if k else "1 sample", c.text, majority[k]) for k, c in enumerate(completions)
-            ),
-            step_flops=tuple(self.price(completions[: k + 1]) for k in range(len(completions))),
-            unit="samples",
-            seen=tuple(dict.fromkeys(answer for answer in answers if answer is not None)),
-        )
-
-    def vote(self, answers: Sequence[Answer | None]) -> Answer | None:
-        """The most frequent answer, of equally frequent ones the first; what cannot be read does not vote."""
-        given = [answer for answer in answers if answer is not None]
-        ranked = rank_votes(given, [0.0] * len(given))
-        return self.task.combine([vote.answer for vote in ranked]) if ranked else None
+        prices = [self.price(completions[: k + 1]) for k in range(len(completions))]
+        return by_vote(solution, self.task, [c.text for c in completions], answers, prices)
 
     def _thoughts(self, text: str) -> list[Step]:
         trace, end, _ = text.partition(END_THINK)

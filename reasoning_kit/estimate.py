@@ -146,6 +146,7 @@ def _language_model(spec: RunSpec, task: Task) -> tuple[int, float, float, float
     from benchmarks.text_form import Style
     from cot_distill.language_model import load_tokenizer, model_config
     from cot_distill.rows import Left, programmatic, tokenized
+    from cot_distill.traces import styles
     from reasoning_kit.experiment import load_splits
 
     options: Any = spec.options
@@ -155,7 +156,10 @@ def _language_model(spec: RunSpec, task: Task) -> tuple[int, float, float, float
         parameters = AutoModelForCausalLM.from_config(model_configuration).num_parameters()
     shape = CausalLMShape.of(model_configuration)
     style: Style = "answer_only" if spec.base == "answer_only" else "cot"
-    teach = programmatic(task, style, getattr(options, "trace", None))
+    taught: Style = (
+        "answer_only" if spec.base == "grpo" and not styles(task) else style
+    )  # nobody knows its thoughts yet
+    teach = programmatic(task, taught, getattr(options, "trace", None))
     few = replace(spec, task=replace(spec.task, train_size=min(spec.task.train_size or TYPICAL, TYPICAL), test_size=1))
     rows = list(tokenized(task, load_splits(few)[1].train, tokenizer, style, teach, Left()))
     length = max(len(row["input_ids"]) for row in rows)

@@ -127,10 +127,12 @@ def _by_votes(
     solver: CausalLMSolver, judge: Judge, problems: Sequence[Problem], drawn: list[list[Completion]]
 ) -> Series:
     """The first 1, 2, 4 ... samples of each problem."""
+    from cot_distill.votes import majority
+
     answers = [[solver.read(p, c) for c in completions] for p, completions in zip(problems, drawn, strict=True)]
     points = []
     for count in doubling(len(drawn[0])):
-        voted = [solver.vote(given[:count]) for given in answers]
+        voted = [majority(solver.task, given[:count]) for given in answers]
         right = np.array([judge(p, answer) for p, answer in zip(problems, voted, strict=True)])
         found = np.array([_any(judge, p, given[:count]) for p, given in zip(problems, answers, strict=True)])
         few = [completions[:count] for completions in drawn]

@@ -122,12 +122,13 @@ def make_row(group: Sequence[Run], order: Sequence[str], clusters: Sequence[str]
         tokens_per_answer=metric("tokens_per_answer"),
         trains=first.trains,
         unmatched=_unmatched(records, unit, limit) if first.trains else NOT_TRAINED,
-        notes=tuple(dict.fromkeys([*(note for r in records for note in r.notes), *_oracle(metric("oracle"))])),
+        notes=tuple(dict.fromkeys([*(note for r in records for note in r.notes), *_oracle(metric("oracle"), metric("accuracy"))])),
     )
 
 
-def _oracle(share: float | None) -> list[str]:
-    if share is None:
+def _oracle(share: float | None, accuracy: float | None) -> list[str]:
+    """Said only where another choice among the answers would have been better."""
+    if share is None or accuracy is None or share <= accuracy:
         return []
     return [f"Had the verifier chosen among all answers seen (an oracle, no accuracy): {share:.1%} right."]
 
