@@ -102,6 +102,7 @@ def make_row(group: Sequence[Run], order: Sequence[str], clusters: Sequence[str]
     def metric(name: str) -> float | None:
         return _mean(r.metrics.get(name, {}).get("value") for r in records)
 
+    told = [note for r in records for note in r.notes] + _oracle(metric("oracle"), metric("accuracy"))
     return Row(
         method=first.record.method,
         base=first.base,
@@ -122,7 +123,7 @@ def make_row(group: Sequence[Run], order: Sequence[str], clusters: Sequence[str]
         tokens_per_answer=metric("tokens_per_answer"),
         trains=first.trains,
         unmatched=_unmatched(records, unit, limit) if first.trains else NOT_TRAINED,
-        notes=tuple(dict.fromkeys([*(note for r in records for note in r.notes), *_oracle(metric("oracle"), metric("accuracy"))])),
+        notes=tuple(dict.fromkeys(told)),
     )
 
 
