@@ -75,19 +75,19 @@ class SolverOptions:
         if self.samples < 1 or (self.token_budget is not None and self.token_budget < 0):
             raise UserError(
                 f"samples={self.samples}, token_budget={self.token_budget}.",
-                where="solver",
+                where="samples",
                 cure="Give at least 1 sample and no negative budget.",
             )
         if not self.temperature >= 0 or not 0 < self.top_p <= 1:
             raise UserError(
                 f"temperature={self.temperature}, top_p={self.top_p}.",
-                where="solver",
+                where="temperature",
                 cure="Give a temperature of 0 or more, and top_p above 0 and up to 1.",
             )
         if self.samples > 1 and self.temperature == 0:
             raise UserError(
                 f"{self.samples} greedy samples are all alike.",
-                where="solver.temperature",
+                where="temperature",
                 cure="Give for example 0.8, or samples=1.",
             )
 

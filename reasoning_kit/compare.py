@@ -8,6 +8,8 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks.errors import UserError
+from cot_distill.options import SFTOptions
+from grpo.options import GRPOOptions
 from reasoning_kit.config import ExperimentConfig, load_config
 from reasoning_kit.environment import free_cores
 from reasoning_kit.launch import Job, launch
@@ -48,6 +50,7 @@ def compare(overrides: Sequence[str], out: Path | None, fresh: bool, console: Co
 
 def _run(config: ExperimentConfig, folder: Path, fresh: bool, console: Console, resume: bool) -> list[Job]:
     """Everything that can be refused is refused before the first run starts."""
+    check_teachers(config)
     problems = check_data(config, console)
     for moved in settle(config.runs(), problems, folder, fresh):
         console.print(f"A run of another configuration is now in {moved}", soft_wrap=True)
@@ -73,6 +76,34 @@ class RunsFailed(Exception):
         self.user_error = all(job.user_error for job in jobs)
         lines = {f"{job.name}: {job.failure}": None for job in jobs}
         super().__init__("\n".join(lines))
+
+
+def check_teachers(config: ExperimentConfig) -> None:
+    """Who teaches must be there before anything is trained: a programmatic teacher of that style, or a folder.
+
+    Raises:
+        UserError: naming the option.
+    """
+    from cot_distill.traces import check_style
+
+    for task_name, task in config.tasks.items():
+        for method, entry in config.methods.items():
+            key, options = f"method.{method}", entry.options
+            if isinstance(options, GRPOOptions):
+                if options.start != "distill":
+                    continue
+                key, options = f"{key}.distillation", options.distillation
+            elif entry.base != "cot":
+                continue
+            assert isinstance(options, SFTOptions)
+            if options.traces is None:
+                check_style(task.family, options.trace, f"{key}.trace (task.{task_name})")
+            elif not Path(options.traces).expanduser().is_dir():
+                raise UserError(
+                    f"there is no folder '{options.traces}'.",
+                    where=f"{key}.traces",
+                    cure="Give one that reasoning-kit teach wrote.",
+                )
 
 
 def check_data(config: ExperimentConfig, console: Console) -> dict[str, str]:

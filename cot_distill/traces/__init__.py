@@ -27,36 +27,44 @@ TEACHERS = {
 }
 
 
-def _teacher(task: Task) -> ModuleType:
-    if task.family not in TEACHERS:
+def _teacher(family: str, where: str | None = None) -> ModuleType:
+    if family not in TEACHERS:
         raise UserError(
-            f"the family '{task.family}' has no programmatic teacher.",
+            f"the family '{family}' has no programmatic teacher.",
+            where=where,
             cure=f"Let a language model teach (reasoning-kit teach), or choose one of: {', '.join(TEACHERS)}.",
         )
-    return import_module(TEACHERS[task.family])
+    return import_module(TEACHERS[family])
 
 
 def styles(task: Task) -> dict[str, str]:
     """Names and descriptions of the ways in which the family's teacher can write; none without a teacher."""
-    return dict(_teacher(task).STYLES) if task.family in TEACHERS else {}
+    return dict(_teacher(task.family).STYLES) if task.family in TEACHERS else {}
 
 
-def check_style(task: Task, style: str | None) -> str:
-    """The style itself, or the family's default for ``None``.
+def check_style(family: str, style: str | None, where: str = "method.cot.trace") -> None:
+    """
+    Args:
+        style: ``None``: the family's default.
+        where: the configuration key that names it.
 
     Raises:
         UserError: if the family has no teacher, or its teacher no such style.
     """
-    teacher = _teacher(task)
-    known = teacher.STYLES
-    if style is None:
-        return teacher.default_style(task) if hasattr(teacher, "default_style") else next(iter(known))
-    if style not in known:
+    known = _teacher(family, where).STYLES
+    if style is not None and style not in known:
         raise UserError(
-            f"the teacher of '{task.family}' does not write in the style '{style}'.",
-            where="method.cot.trace",
+            f"the teacher of '{family}' does not write in the style '{style}'.",
+            where=where,
             cure=did_you_mean(style, known),
         )
+
+
+def _style(task: Task, style: str | None) -> str:
+    check_style(task.family, style)
+    teacher = _teacher(task.family)
+    if style is None:
+        return teacher.default_style(task) if hasattr(teacher, "default_style") else next(iter(teacher.STYLES))
     return style
 
 
@@ -67,7 +75,7 @@ def write_trace(task: Task, problem: Problem, style: str | None = None) -> str:
         UserError: as :func:`check_style`.
         ValueError: if there is none for this problem, and why.
     """
-    return _teacher(task).trace(task, problem, check_style(task, style))
+    return _teacher(task.family).trace(task, problem, _style(task, style))
 
 
 def trace_steps(task: Task, trace: str) -> list[str]:
@@ -75,7 +83,7 @@ def trace_steps(task: Task, trace: str) -> list[str]:
     family has no teacher."""
     if task.family not in TEACHERS:
         return trace.splitlines(keepends=True)
-    return re.findall(f"(?:{_teacher(task).STEP})|.", trace, flags=re.DOTALL)
+    return re.findall(f"(?:{_teacher(task.family).STEP})|.", trace, flags=re.DOTALL)
 
 
 def check_trace(task: Task, problem: Problem, trace: str, style: str | None = None) -> None:
@@ -85,4 +93,4 @@ def check_trace(task: Task, problem: Problem, trace: str, style: str | None = No
         UserError: as :func:`check_style`.
         ValueError: saying which step does not follow.
     """
-    _teacher(task).check(task, problem, trace, check_style(task, style))
+    _teacher(task.family).check(task, problem, trace, _style(task, style))
