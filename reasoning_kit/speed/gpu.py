@@ -212,6 +212,7 @@ def _scale(plan: Plan, out: Path, console: Console) -> dict[str, Any]:
     Raises:
         UserError: if that stage is not done.
     """
+    from reasoning_kit.inspect_run import load_run
     from reasoning_kit.scale import JSON, scale_run
 
     folders = _runs(out / "sudoku")
@@ -225,7 +226,9 @@ def _scale(plan: Plan, out: Path, console: Console) -> dict[str, Any]:
             scale_run(folder, [], console, plan.depth, plan.trajectories, plan.votes, precision=precision, out=place)
         measured = json.loads((place / JSON).read_text())
         points = [point | {"way": line["label"]} for line in measured["series"] for point in line["points"]]
-        trained = next(p for p in measured["series"][0]["points"] if round(p["steps"]) == measured["trained_steps"])
+        options: Any = load_run(folder).options
+        depth = measured["series"][0]["points"]
+        trained = next(point for point in depth if round(point["steps"]) == options.supervision_steps)
         best = max(points, key=lambda point: (point["accuracy"]["value"], -point["flops"]))
         found.append({"seed": measured["seed"], "trained_depth": trained, "best": best, "seconds": measured["seconds"]})
     return {"target": TARGETS["scale"], "problems": measured["problems"], "runs": found}
