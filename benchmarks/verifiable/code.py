@@ -10,14 +10,14 @@ import re
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, NoReturn
+from typing import NoReturn
 
 from benchmarks.errors import UserError
 from benchmarks.problem import Answer, Problem, Verdict
 from benchmarks.sandbox import Tests, require_isolation, run_tests
-from benchmarks.task import Measure, Split, Task
+from benchmarks.task import Measure
 from benchmarks.verifiable.jsonl import Record, read_records
-from benchmarks.verifiable.word_problems import ASCII
+from benchmarks.verifiable.published_text import PublishedText
 
 LONGEST = 40_000  # characters of an answer
 FENCE = re.compile(r"^[ \t]*```[ \t]*(\w*)[^\n`]*\n(.*?)^[ \t]*```[ \t]*$", flags=re.MULTILINE | re.DOTALL)
@@ -48,7 +48,7 @@ def final_code(text: str) -> str | None:
 
 
 @dataclass(frozen=True)
-class CodeProblems(Task):
+class CodeProblems(PublishedText):
     """Published problems; there is no generator.
 
     Attributes:
@@ -59,29 +59,7 @@ class CodeProblems(Task):
     measure: Measure = "valid"
     unsafe_code: bool = False
 
-    signs: ClassVar[str] = ""  # what the family's published files hold beyond ASCII
-
-    def __post_init__(self) -> None:
-        if self.measure not in ("exact", "valid"):
-            raise UserError(f"there is no measure '{self.measure}'.", where="measure", cure="Choose exact or valid.")
-
-    @property
-    def name(self) -> str:
-        return self.family
-
-    @property
-    def alphabet(self) -> str:
-        return ASCII + self.signs
-
     # --- problems -------------------------------------------------------------------------------
-
-    def generate(self, split: Split, count: int, seed: int) -> NoReturn:
-        """The problems were written by people: there is no generator."""
-        raise UserError(
-            f"{self.family} has no generator of problems.",
-            where=self.name,
-            cure=f"Name files (train_file and test_file), as task={self.family} data=FOLDER does.",
-        )
 
     def parse_question(self, text: str) -> NoReturn:
         raise UserError(

@@ -5,49 +5,22 @@ from __future__ import annotations
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, NoReturn
 
 from benchmarks.errors import UserError
 from benchmarks.problem import Answer, Problem, Verdict
-from benchmarks.task import Measure, Split, Task
 from benchmarks.verifiable.jsonl import Record, read_records
 from benchmarks.verifiable.numbers import canonical, parse_number
+from benchmarks.verifiable.published_text import PublishedText
 
-ASCII = "".join(map(chr, range(32, 127))) + "\n\t"
 LABEL = "####"  # stands before the answer, in GSM8K's files and in a typed question
 WIDTH = 100  # columns of a rendered question
 
 
 @dataclass(frozen=True)
-class WordProblems(Task):
+class WordProblems(PublishedText):
     """Questions in plain English; as there is one right answer, the measures ``exact`` and ``valid`` agree."""
 
-    measure: Measure = "exact"
-
-    signs: ClassVar[str] = ""  # what the family's published files hold beyond ASCII
-
-    def __post_init__(self) -> None:
-        if self.measure not in ("exact", "valid"):
-            raise UserError(f"there is no measure '{self.measure}'.", where="measure", cure="Choose exact or valid.")
-
-    @property
-    def name(self) -> str:
-        return self.family
-
-    @property
-    def alphabet(self) -> str:
-        """Printable ASCII, and every other character of the published files."""
-        return ASCII + self.signs
-
     # --- problems -------------------------------------------------------------------------------
-
-    def generate(self, split: Split, count: int, seed: int) -> NoReturn:
-        """The problems were written by people: there is no generator."""
-        raise UserError(
-            f"{self.family} has no generator of problems.",
-            where=self.name,
-            cure=f"Name files (train_file and test_file), as task={self.family} data=FOLDER does.",
-        )
 
     def read(self, path: str | Path, limit: int | None = None, seed: int = 0) -> list[Problem]:
         """Problems of a published file, or of a data set on the hub; see :mod:`benchmarks.verifiable.jsonl`."""

@@ -1,0 +1,41 @@
+"""What families of written problems share: published files, no generator, the signs of their texts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, NoReturn
+
+from benchmarks.errors import UserError
+from benchmarks.task import Measure, Split, Task
+
+ASCII = "".join(map(chr, range(32, 127))) + "\n\t"
+
+
+@dataclass(frozen=True)
+class PublishedText(Task):
+    """Problems that people wrote."""
+
+    measure: Measure = "exact"
+
+    signs: ClassVar[str] = ""  # what the family's published files hold beyond ASCII
+
+    def __post_init__(self) -> None:
+        if self.measure not in ("exact", "valid"):
+            raise UserError(f"there is no measure '{self.measure}'.", where="measure", cure="Choose exact or valid.")
+
+    @property
+    def name(self) -> str:
+        return self.family
+
+    @property
+    def alphabet(self) -> str:
+        """Printable ASCII, and every other character of the published files."""
+        return ASCII + self.signs
+
+    def generate(self, split: Split, count: int, seed: int) -> NoReturn:
+        """The problems were written by people: there is no generator."""
+        raise UserError(
+            f"{self.family} has no generator of problems.",
+            where=self.name,
+            cure=f"Name files (train_file and test_file), as task={self.family} data=FOLDER does.",
+        )
