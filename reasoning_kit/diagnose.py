@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -16,18 +17,18 @@ from benchmarks.records import RunRecord
 
 PARTS = 10  # rows of the course
 COLUMNS = {  # heading -> key of the history, format
-    "accuracy": ("accuracy", ".1%"),
-    "reward": ("reward", ".3f"),
-    "silent": ("groups/no_signal", ".0%"),
-    "all right": ("groups/all_right", ".0%"),
-    "all wrong": ("groups/all_wrong", ".0%"),
-    "skipped": ("groups/skipped", ".1f"),
-    "entropy": ("entropy", ".3f"),
-    "KL": ("kl", ".4f"),
-    "clipped": ("clip_ratio/region_mean", ".1%"),
-    "tokens": ("completions/mean_length", ".0f"),
-    "right": ("length/right", ".0f"),
-    "wrong": ("length/wrong", ".0f"),
+    "accu-\nracy": ("accuracy", ".0%"),
+    "re-\nward": ("reward", ".3f"),
+    "si-\nlent": ("groups/no_signal", ".0%"),
+    "all\nright": ("groups/all_right", ".0%"),
+    "all\nwrong": ("groups/all_wrong", ".0%"),
+    "skip-\nped": ("groups/skipped", ".1f"),
+    "en-\ntropy": ("entropy", ".3f"),
+    "KL": ("kl", ".3f"),
+    "clip-\nped": ("clip_ratio/region_mean", ".1%"),
+    "to-\nkens": ("completions/mean_length", ".0f"),
+    "of\nright": ("length/right", ".0f"),
+    "of\nwrong": ("length/wrong", ".0f"),
     "cut": ("completions/clipped_ratio", ".0%"),
 }
 SHARES = ("groups/no_signal", "groups/all_right", "groups/all_wrong")  # of the groups drawn
@@ -65,10 +66,10 @@ def _course(history: Sequence[Mapping[str, Any]], title: str) -> Table:
     columns = dict(COLUMNS)
     if len(rewards) > 1:  # next to the verifier's, which is the accuracy
         columns |= {key.split("/")[1]: (key, ".3f") for key in rewards if key != "rewards/correct/mean"}
-    told = {heading: column for heading, column in columns.items() if any(column[0] in entry for entry in history)}
-    table = Table(title=escape(title))
+    told = {heading: column for heading, column in columns.items() if any(entry.get(column[0]) for entry in history)}
+    table = Table(title=escape(title), box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)  # fits 80 columns
     for heading in ("steps", *told):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=True)
     size = max(1, -(-len(history) // PARTS))
     for start in range(0, len(history), size):
         part = history[start : start + size]
