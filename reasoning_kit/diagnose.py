@@ -16,13 +16,14 @@ from benchmarks.errors import UserError
 from benchmarks.records import RunRecord
 
 PARTS = 10  # rows of the course
+SKIPPED = "skip-\nped"
 COLUMNS = {  # heading -> key of the history, format
     "accu-\nracy": ("accuracy", ".0%"),
     "re-\nward": ("reward", ".3f"),
     "si-\nlent": ("groups/no_signal", ".0%"),
     "all\nright": ("groups/all_right", ".0%"),
     "all\nwrong": ("groups/all_wrong", ".0%"),
-    "skip-\nped": ("groups/skipped", ".1f"),
+    SKIPPED: ("groups/skipped", ".1f"),
     "en-\ntropy": ("entropy", ".3f"),
     "KL": ("kl", ".3f"),
     "clip-\nped": ("clip_ratio/region_mean", ".1%"),
@@ -66,7 +67,9 @@ def _course(history: Sequence[Mapping[str, Any]], title: str) -> Table:
     columns = dict(COLUMNS)
     if len(rewards) > 1:  # next to the verifier's, which is the accuracy
         columns |= {key.split("/")[1]: (key, ".3f") for key in rewards if key != "rewards/correct/mean"}
-    told = {heading: column for heading, column in columns.items() if any(entry.get(column[0]) for entry in history)}
+    told = {heading: column for heading, column in columns.items() if any(column[0] in entry for entry in history)}
+    if not any(entry.get("groups/skipped") for entry in history):
+        told.pop(SKIPPED, None)
     table = Table(title=escape(title), box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)  # fits 80 columns
     for heading in ("steps", *told):
         table.add_column(heading, justify="right", no_wrap=True)
