@@ -218,15 +218,15 @@ def _scale(plan: Plan, out: Path, console: Console) -> dict[str, Any]:
     folders = _runs(out / "sudoku")
     if not folders:
         raise UserError("no trained model here.", where=str(out / "sudoku"), cure="Run the stage sudoku first.")
-    precision = "float32" if plan.small else "auto"
     found = []
     for folder in folders:
         place = out / "scale" / folder.name
+        options: Any = load_run(folder).options
         if not (place / JSON).exists():
+            precision = options.evaluation_precision  # as the run itself was judged
             scale_run(folder, [], console, plan.depth, plan.trajectories, plan.votes, precision=precision, out=place)
         measured = json.loads((place / JSON).read_text())
         points = [point | {"way": line["label"]} for line in measured["series"] for point in line["points"]]
-        options: Any = load_run(folder).options
         depth = measured["series"][0]["points"]
         trained = next(point for point in depth if round(point["steps"]) == options.supervision_steps)
         best = max(points, key=lambda point: (point["accuracy"]["value"], -point["flops"]))
