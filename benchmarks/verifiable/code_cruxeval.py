@@ -9,20 +9,18 @@ from __future__ import annotations
 import ast
 import re
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from benchmarks.errors import UserError
 from benchmarks.problem import Answer, Problem, Verdict
-from benchmarks.puzzles.files import sample
 from benchmarks.sandbox import Tests, isolation, require_isolation, run_tests
 from benchmarks.sandbox_monty import MontyFailure, call_in_monty, monty_available
-from benchmarks.splits import split_of
 from benchmarks.task import Task
 from benchmarks.verifiable.code import CodeProblems
 from benchmarks.verifiable.jsonl import CORRECT, Record
+from benchmarks.verifiable.published_text import OneFile
 
 LONGEST = 4_000  # characters of an answer
 Runner = Literal["auto", "bubblewrap", "monty"]
@@ -30,7 +28,7 @@ NO_LITERAL = object()
 
 
 @dataclass(frozen=True)
-class CRUXEval(CodeProblems):
+class CRUXEval(OneFile, CodeProblems):
     """``meta`` keeps ``code``, ``input`` and ``output``.
 
     Attributes:
@@ -97,20 +95,6 @@ class CRUXEval(CodeProblems):
                 stacklevel=2,
             )
         return kept
-
-    def read_splits(
-        self,
-        train_files: Sequence[str | Path],
-        test_file: str | Path,
-        train_size: int | None,
-        test_size: int | None,
-        seed: int,
-    ) -> tuple[list[Problem], list[Problem]]:
-        """One published file holds both splits: a hash of the code says where a problem goes."""
-        train = [p for file in train_files for p in self.read(file) if split_of(p.orbit) == "train"]
-        test = [p for p in self.read(test_file) if split_of(p.orbit) == "test"]
-        where = " and ".join(map(str, train_files))
-        return sample(train, train_size, seed, where), sample(test, test_size, seed, test_file)
 
     def problem_of(self, record: Record) -> Problem:
         code, output, name = (record.text(column) for column in ("code", "output", "id"))

@@ -11,7 +11,7 @@ import builtins
 import json
 import keyword
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, NoReturn
@@ -19,9 +19,9 @@ from typing import Any, ClassVar, NoReturn
 from benchmarks.errors import UserError
 from benchmarks.problem import Problem
 from benchmarks.puzzles.files import sample, text_lines
-from benchmarks.splits import split_of
 from benchmarks.verifiable.code import CodeProblems
 from benchmarks.verifiable.jsonl import CORRECT, Record
+from benchmarks.verifiable.published_text import OneFile
 
 LEFT_OUT = {
     "baffling-birthdays": "random answers, whose properties are described in words",
@@ -64,7 +64,7 @@ def refuses(function, arguments):
 
 
 @dataclass(frozen=True)
-class Exercism(CodeProblems):
+class Exercism(OneFile, CodeProblems):
     """122 of the 134 problems; those ``LEFT_OUT`` have no cases that can judge. A problem's split is that of its slug's
     hash. ``meta`` keeps the ``slug``."""
 
@@ -103,20 +103,6 @@ class Exercism(CodeProblems):
             if slug not in LEFT_OUT
         ]
         return sample(problems, limit, seed, path)
-
-    def read_splits(
-        self,
-        train_files: Sequence[str | Path],
-        test_file: str | Path,
-        train_size: int | None,
-        test_size: int | None,
-        seed: int,
-    ) -> tuple[list[Problem], list[Problem]]:
-        """One published file holds both splits: a hash of its slug says where a problem goes."""
-        train = [p for file in train_files for p in self.read(file) if split_of(p.orbit) == "train"]
-        test = [p for p in self.read(test_file) if split_of(p.orbit) == "test"]
-        where = " and ".join(map(str, train_files))
-        return sample(train, train_size, seed, where), sample(test, test_size, seed, test_file)
 
     def answer_text(self, problem: Problem) -> NoReturn:
         raise UserError(

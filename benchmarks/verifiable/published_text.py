@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar, NoReturn
 
 from benchmarks.errors import UserError
+from benchmarks.problem import Problem
+from benchmarks.puzzles.files import sample
+from benchmarks.splits import split_of
 from benchmarks.task import Measure, Split, Task
 
 ASCII = "".join(map(chr, range(32, 127))) + "\n\t"
@@ -39,3 +44,21 @@ class PublishedText(Task):
             where=self.name,
             cure=f"Name files (train_file and test_file), as task={self.family} data=FOLDER does.",
         )
+
+
+class OneFile(Task):
+    """Mixed into a family whose one published file holds both splits; no dataclass, so it has no options of its own."""
+
+    def read_splits(
+        self,
+        train_files: Sequence[str | Path],
+        test_file: str | Path,
+        train_size: int | None,
+        test_size: int | None,
+        seed: int,
+    ) -> tuple[list[Problem], list[Problem]]:
+        """A hash of the orbit says where a problem goes."""
+        train = [p for file in train_files for p in self.read(file) if split_of(p.orbit) == "train"]
+        test = [p for p in self.read(test_file) if split_of(p.orbit) == "test"]
+        where = " and ".join(map(str, train_files))
+        return sample(train, train_size, seed, where), sample(test, test_size, seed, test_file)
