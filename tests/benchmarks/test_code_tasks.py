@@ -363,5 +363,5 @@ def test_where_bubblewrap_is_missing(data: Path, tmp_path: Path) -> None:
     )
     refusal, unsafe, monty = done.stdout.splitlines()
     assert "bubblewrap is not installed" in refusal
-    assert "unsafe_code: true" in refusal
+    assert "task.NAME.unsafe_code=true" in refusal
     assert unsafe == monty == "True False"

@@ -169,7 +169,7 @@ def refusal(path: Path) -> str:
 def test_refused_without_bubblewrap(tmp_path: Path) -> None:
     said = refusal(tmp_path)
     assert "cannot be run in isolation here: bubblewrap is not installed" in said
-    assert "unsafe_code=true" in said
+    assert "task.NAME.unsafe_code=true" in said
 
 
 @jail
