@@ -1,0 +1,111 @@
+"""Every rung learns, costs what the formula says, and takes as many block passes as the others."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks.errors import UserError
+from trm.autoregressive import AutoregressiveTRMConfig, AutoregressiveTRMForCausalLM
+from trm.autoregressive.ladder import ladder, rung
+from trm.autoregressive.pricing import RefinementPrice
+
+RUNGS = list(ladder())
+SIZES = {"vocab_size": 11, "hidden_size": 32, "num_attention_heads": 4, "intermediate_size": 48}
+JACOBI, TWICE = {"training_mode": "jacobi", "sweeps": 2}, {"training_mode": "jacobi", "sweeps": 4}
+PRICED = [(name, {}) for name in RUNGS]
+MODES = (JACOBI, TWICE, {"training_mode": "sequential"})
+PRICED += [(name, mode) for name in ("gpt", "recursive", "recursive_deep") for mode in MODES]
+
+
+def build(name, **settings):
+    torch.manual_seed(0)
+    return AutoregressiveTRMForCausalLM(AutoregressiveTRMConfig(**{**SIZES, **rung(name), **settings}))
+
+
+@pytest.mark.parametrize("name", RUNGS)
+def test_every_parameter_of_every_rung_learns(name):
+    torch.set_num_threads(1)
+    model = build(name)
+    before = {key: value.clone() for key, value in model.named_parameters()}
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    ids = torch.arange(8).repeat(4, 2)
+    losses = []
+    for _ in range(30):
+        output = model(ids, labels=ids)
+        optimizer.zero_grad()
+        output.loss.backward()
+        optimizer.step()
+        losses.append(float(F.cross_entropy(output.logits[:, :-1].flatten(0, 1), ids[:, 1:].flatten()).detach()))
+    assert losses[-1] < 0.6 * losses[0]
+    for key, value in model.named_parameters():
+        assert not torch.equal(before[key], value), key
+
+
+def test_rungs_cost_the_same_block_passes():
+    for blocks in (16, 32):
+        for name, settings in ladder(blocks).items():
+            config = AutoregressiveTRMConfig(**SIZES, **settings)
+            passes = config.supervision_steps * config.passes * config.num_hidden_layers
+            assert passes == (2 if name == "gpt_small" else blocks), name
+
+
+def test_small_rungs_have_equal_parameters():
+    counts = {name: build(name).num_parameters() for name in RUNGS}
+    assert counts["gpt_small"] == counts["tied"] == counts["dual"] == counts["nested"] == counts["recursive"]
+    assert 0 < counts["recursive_deep"] - counts["recursive"] == SIZES["hidden_size"] + 1
+    assert counts["gpt"] > 5 * counts["tied"]
+
+
+@pytest.mark.parametrize(("name", "mode"), PRICED)
+def test_the_price_is_what_torch_counts(name, mode):
+    with torch.device("meta"):
+        model = build(name, **mode)
+        ids = torch.zeros(2, 12, dtype=torch.long)
+        mask = torch.ones_like(ids)
+    price = RefinementPrice(model.config)
+    model.model.forward = _without_looking(model.model, mask)
+    with FlopCounterMode(display=False) as counter:
+        loss = model(ids, labels=ids).loss
+        loss.backward()
+    # Of the sweep before the last, gradients need the keys and values of its last block only: the formula asks for all.
+    assert counter.get_total_flops() == pytest.approx(price.training_step(2, 12), rel=0.02 if not mode else 0.04)
+
+
+def _without_looking(backbone, mask):
+    """The mask's values cannot be asked for on "meta"."""
+    from trm.autoregressive.modeling import RefinedOutput
+    from trm.autoregressive.recursion import positions_of
+
+    def forward(input_ids, *_):
+        refined = backbone.refined(input_ids, positions_of(mask), None)
+        answers = tuple(backbone.read_out(answer) for answer in refined.answers)
+        return RefinedOutput(last_hidden_state=answers[-1], answers=answers, ponder=refined.ponder)
+
+    return forward
+
+
+def test_decoding_costs_what_its_steps_cost():
+    price = RefinementPrice(AutoregressiveTRMConfig(**SIZES, **rung("recursive_deep")))
+    assert price.generation(1, 5, 7, steps=4) == price.generation(1, 5, 7)
+    one, two, three = (price.generation(1, 1, 100, steps=s) for s in (1, 2, 3))
+    assert three - two == pytest.approx(two - one)
+    assert two > 1.8 * one
+    longer = [price.generation(1, prompt, 1) - price.generation(1, prompt, 0) for prompt in (101, 201, 301)]
+    assert longer[2] - longer[1] == pytest.approx(longer[1] - longer[0])
+
+
+def test_mistakes_are_told():
+    with pytest.raises(UserError, match="multiple of 16"):
+        ladder(20)
+    with pytest.raises(UserError, match="universal"):
+        rung("universl")
+    for settings, words in [
+        ({"n": 0}, "z would never change"), ({"streams": "single"}, "no supervision steps"),
+        ({"hidden_size": 30}, "heads of even size"), ({"depth": "adaptive", "halting": "none"}, "when to halt"),
+        ({"halting": "act"}, "one tied stream"), ({"cache_policy": "comitted"}, "committed"),
+    ]:  # fmt: skip
+        with pytest.raises(UserError, match=words):
+            AutoregressiveTRMConfig(**{**SIZES, **settings})

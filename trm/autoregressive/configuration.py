@@ -1,0 +1,152 @@
+"""AutoregressiveTRMConfig: every number that fixes the function an autoregressive recursive model computes.
+
+All rungs of the ladder from GPT to the autoregressive TRM (:mod:`trm.autoregressive.ladder`) are settings of this one
+class. The names ``T``, ``n`` and supervision steps are TRM's (arXiv 2510.04871, section 4).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from transformers import PretrainedConfig
+
+from benchmarks.errors import UserError
+from trm.autoregressive.ladder import rung as settings_of
+from trm.options import check_counts, check_kinds
+
+if TYPE_CHECKING:
+    from trm.autoregressive.pricing import RefinementPrice
+
+Streams = Literal["single", "dual"]
+Norm = Literal["post", "pre"]
+Gradient = Literal["last_round", "all"]
+Halting = Literal["none", "correct", "act"]
+Mode = Literal["parallel", "jacobi", "sequential"]
+Policy = Literal["committed", "per_depth", "first_depth", "last_of_role"]
+Depth = Literal["fixed", "adaptive"]
+
+SIZES = {
+    "vocab_size": 1,
+    "hidden_size": 1,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 1,
+    "intermediate_size": 1,
+    "max_position_embeddings": 1,
+    "T": 1,
+    "n": 0,
+    "supervision_steps": 1,
+    "sweeps": 1,
+}
+
+
+class AutoregressiveTRMConfig(PretrainedConfig):
+    """Configuration of :class:`trm.autoregressive.modeling.AutoregressiveTRMForCausalLM`.
+
+    Attributes:
+        hidden_size: ``d``.
+        num_hidden_layers: blocks of a network.
+        intermediate_size: inner size of the SwiGLU.
+        rung: takes its settings from the ladder of baselines (:mod:`trm.autoregressive.ladder`).
+        blocks: its block passes per token.
+        streams: ``dual`` keeps a latent z and an answer y beside the token x and updates them in turns, z <- f(x+y+z)
+            and y <- f(y+z); ``single`` has one state that starts as x, h <- f(h).
+        tied: one network for all passes; otherwise each has its own (a GPT).
+        norm: ``post``: h <- norm(h + f(h)), TRM's; ``pre``: h <- h + f(norm(h)), GPT's.
+        step_embedding: each pass adds a vector of its own to its input.
+        T: rounds in a supervision step; with a single stream, passes.
+        n: updates of z in a round, before the one of y; without effect on a single stream.
+        supervision_steps: most steps of refinement of a token. State is carried from one to the next without gradient.
+        deep_supervision: every step's prediction is learned from, not only the last one's.
+        gradient: ``last_round``: the rounds before the last in a step carry no gradient (TRM); ``all``.
+        halting: ``correct``: a head guesses whether this token's prediction is right, and may end its refinement;
+            ``act``: adaptive computation time over the passes of a single stream (arXiv 1807.03819); ``none``.
+        ponder_cost: weight of ACT's passes in the loss.
+        training_mode: what positions see of their prefix in training, see :mod:`trm.autoregressive.modes`.
+        sweeps: of ``jacobi``; 1 is ``parallel``.
+        cache_policy: what is kept of a token when decoding, see :mod:`trm.autoregressive.cache`.
+        depth: when decoding, ``fixed``: all supervision steps; ``adaptive``: until the halting head says so.
+    """
+
+    model_type = "autoregressive_trm"
+    keys_to_ignore_at_inference: ClassVar[list[str]] = ["past_key_values"]
+
+    vocab_size: int = 32
+    hidden_size: int = 96
+    num_hidden_layers: int = 2
+    num_attention_heads: int = 4
+    intermediate_size: int = 256
+    max_position_embeddings: int = 8192
+    rope_theta: float = 10_000.0
+    rung: str | None = None
+    blocks: int = 16
+    streams: Streams = "dual"
+    tied: bool = True
+    norm: Norm = "post"
+    step_embedding: bool = False
+    T: int = 2
+    n: int = 3
+    supervision_steps: int = 4
+    deep_supervision: bool = True
+    gradient: Gradient = "last_round"
+    halting: Halting = "correct"
+    ponder_cost: float = 0.01
+    training_mode: Mode = "parallel"
+    sweeps: int = 2
+    cache_policy: Policy = "per_depth"
+    depth: Depth = "fixed"
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        super().__post_init__(**kwargs)
+        if self.rung is not None:
+            for name, value in settings_of(self.rung, self.blocks).items():
+                setattr(self, name, value)
+            self.rung = None  # what it stands for is what is saved
+        self._check()
+
+    @property
+    def passes(self) -> int:
+        """Evaluations of a network in one supervision step: T (n + 1), or T for a single stream."""
+        return self.T * (self.n + 1) if self.streams == "dual" else self.T
+
+    @property
+    def tracked(self) -> int:
+        """Those with gradient in training."""
+        return self.n + 1 if self.streams == "dual" and self.gradient == "last_round" else self.passes
+
+    @property
+    def networks(self) -> int:
+        return 1 if self.tied else self.passes
+
+    @property
+    def num_key_value_heads(self) -> int:
+        return self.num_attention_heads
+
+    def price(self) -> RefinementPrice:
+        """What it costs (:func:`benchmarks.compute.language_model_price`)."""
+        from trm.autoregressive.pricing import RefinementPrice
+
+        return RefinementPrice(self)
+
+    def _check(self) -> None:
+        kinds = {
+            "streams": Streams, "norm": Norm, "gradient": Gradient, "halting": Halting, "training_mode": Mode,
+            "cache_policy": Policy, "depth": Depth,
+        }  # fmt: skip
+        check_kinds(self, kinds)
+        check_counts(self, SIZES)
+        if self.hidden_size % (2 * self.num_attention_heads):
+            raise UserError(
+                f"a width of {self.hidden_size} cannot be split into {self.num_attention_heads} heads of even size.",
+                where="hidden_size",
+                cure=f"Choose a multiple of {2 * self.num_attention_heads}, or another number of heads.",
+            )
+        if self.streams == "dual" and self.n < 1:
+            raise UserError("n is 0, so z would never change.", where="n", cure="Give 1 or more, or streams=single.")
+        if self.streams == "single" and self.supervision_steps > 1:
+            raise UserError(
+                "a single stream has no supervision steps.", where="supervision_steps", cure="Give 1, and more T."
+            )
+        if self.halting == "act" and (self.streams == "dual" or not self.tied):
+            raise UserError("ACT halts passes of one tied stream.", where="halting", cure="Give streams=single.")
+        if self.depth == "adaptive" and self.halting != "correct":
+            raise UserError("nothing says when to halt.", where="depth", cure="Give halting=correct, or depth=fixed.")

@@ -1,0 +1,81 @@
+"""What an autoregressive recursive model costs, by formula, tested against torch's counter on "meta".
+
+With f(l) the cost of a pass over l positions, a supervision step runs T (n + 1) of them forwards and, in training, the
+last round's n + 1 backwards at twice the price; ``jacobi`` does so for each sweep, with the backward pass of the last
+sweep's steps and of what it sees (a little too much: below 4 %). Attention is counted as the full square, also under a
+causal mask (:mod:`benchmarks.compute`), and a key of one's own beside a memory as nothing. Decoding pays for each token
+the steps it took, against the keys of its prefix: linear in both.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from benchmarks.compute import BACKWARD
+from trm.autoregressive.configuration import AutoregressiveTRMConfig
+
+
+@dataclass(frozen=True)
+class RefinementPrice:
+    """Prices a model; see :class:`benchmarks.compute.LanguageModelPrice`."""
+
+    config: AutoregressiveTRMConfig
+    outputs: int | None = None  # of the head; the vocabulary, if not given
+
+    def with_head(self, outputs: int) -> RefinementPrice:
+        return RefinementPrice(self.config, outputs)
+
+    @property
+    def head(self) -> float:
+        """Scores of all tokens for one position, and its halting logit."""
+        outputs = self.config.vocab_size if self.outputs is None else self.outputs
+        return 2.0 * self.config.hidden_size * (outputs + (self.config.halting == "correct"))
+
+    def one_pass(self, queries: int, keys: float) -> float:
+        """A pass over ``queries`` positions, each attending to ``keys``: per block q, k, v, o (8 d^2), the SwiGLU
+        (6 d i), scores and weighted sum (4 d per key); with ACT its halting unit."""
+        config = self.config
+        block = 8.0 * config.hidden_size**2 + 6.0 * config.hidden_size * config.intermediate_size
+        attention = 4.0 * config.hidden_size * keys
+        halting = 2.0 * config.hidden_size if config.halting == "act" else 0.0
+        return queries * (config.num_hidden_layers * (block + attention) + halting)
+
+    def per_token(self, steps: float | None = None) -> float:
+        """One token after ``steps`` supervision steps (all, if not given), attention left out."""
+        steps = self.config.supervision_steps if steps is None else steps
+        return steps * self.config.passes * self.one_pass(1, 0) + self.head
+
+    def forward(self, batch: int, length: int) -> float:
+        """The last step's logits of whole sequences."""
+        return batch * (self._refinement(length) + length * self.head)
+
+    def training_step(self, batch: int, length: int) -> float:
+        """Forwards and backwards, with the losses of all steps that are learned from."""
+        config = self.config
+        heads = config.supervision_steps if config.deep_supervision else 1
+        learned = heads * config.tracked
+        if self._sweeps > 1:  # and what the last sweep sees of the one before
+            learned += config.tracked
+        backward = BACKWARD * learned * self.one_pass(length, self._keys(length))
+        return batch * (self._refinement(length) + backward + (1 + BACKWARD) * heads * length * self.head)
+
+    def generation(self, batch: int, prompt: int, new: int, steps: float | None = None) -> float:
+        """The prompt at full depth, then ``new`` tokens of ``steps`` supervision steps each on average."""
+        config = self.config
+        steps = config.supervision_steps if steps is None else steps
+        before = max(prompt - 1, 0)  # the prompt's last token makes the first new one
+        prefill = config.supervision_steps * config.passes * self.one_pass(before, before)
+        keys = new * before + new * (new - 1) / 2
+        passes = steps * config.passes * (self.one_pass(new, 0) + self.one_pass(1, keys) - self.one_pass(1, 0))
+        return batch * (prefill + passes + new * self.head)
+
+    @property
+    def _sweeps(self) -> int:
+        return self.config.sweeps if self.config.training_mode == "jacobi" else 1
+
+    def _keys(self, length: int) -> float:
+        return (length - 1) / 2 if self.config.training_mode == "sequential" else length
+
+    def _refinement(self, length: int) -> float:
+        passes = self._sweeps * self.config.supervision_steps * self.config.passes
+        return passes * self.one_pass(length, self._keys(length))
