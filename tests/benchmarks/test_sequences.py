@@ -1,0 +1,60 @@
+"""Sequences: right labels, tests at other lengths, and only the whole answer counts as right."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks.errors import UserError
+from benchmarks.problem import Answer
+from benchmarks.task import load_task
+
+OPERATIONS = ("copy", "reverse", "addition")
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_labels_are_right_and_splits_have_their_lengths(operation):
+    task = load_task("sequences", operation=operation, length=6, test_lengths=[6, 12])
+    train, test = task.generate("train", 50, 0), task.generate("test", 40, 0)
+    assert {p.meta["length"] for p in train} == {6}
+    assert [p.meta["length"] for p in test].count(12) == 20
+    assert not {p.orbit for p in train} & {p.orbit for p in test}
+    assert train == task.generate("train", 50, 0)
+    for p in train + test:
+        if operation == "addition":
+            first, second = p.question[:-1].split("+")
+            assert int(p.answer[::-1]) == int(first[::-1]) + int(second[::-1])
+            assert len(p.answer) == p.meta["length"] + 1
+        else:
+            assert p.answer == (p.question[:-1] if operation == "copy" else p.question[-2::-1])
+        assert task.verify(p, task.parse_answer(p, task.answer_text(p))).correct
+        assert set(task.question_text(p) + p.answer) <= set(task.alphabet)
+        assert task.parse_question(p.question) == p
+
+
+@pytest.mark.parametrize(("written", "score"), [("abd", 2 / 3), ("abcc", 3 / 4), ("ab", 2 / 3), ("cba", 1 / 3)])
+def test_wrong_answers_get_what_agrees_and_never_all(written, score):
+    task = load_task("sequences", operation="copy", length=3)
+    verdict = task.verify(task.problem("abc"), Answer(written))
+    assert not verdict.correct
+    assert verdict.score == pytest.approx(score)
+
+
+@pytest.mark.parametrize("text", ["", "abc", "abx>", "a b>", ">"])
+def test_what_cannot_be_read_is_told(text):
+    task = load_task("sequences", operation="copy", length=3)
+    problem = task.problem("abc")
+    assert task.parse_answer(problem, "abX") is None
+    assert not task.verify(problem, None).correct
+    if text != "abc":  # the sign may be left out
+        with pytest.raises(UserError, match="Type it like"):
+            task.parse_question(text)
+
+
+def test_mistakes_in_the_options_are_told():
+    for options, words in [
+        ({"operation": "revers"}, "reverse"), ({"length": 0}, "1 or more"), ({"test_lengths": []}, "1 or more"),
+    ]:  # fmt: skip
+        with pytest.raises(UserError, match=words):
+            load_task("sequences", **options)
+    with pytest.raises(UserError, match="fewer"):
+        load_task("sequences", operation="copy", length=1).generate("train", 50, 0)
