@@ -1,5 +1,7 @@
 """TRL's GRPO trainer under a budget: every pass is paid for, silent groups can be drawn anew, and each step tells more.
 
+All of it is a mixin, because TRL's RLOO trainer (:mod:`grpo.rloo`) has the same hooks.
+
 TRL itself drops nothing: a group whose rewards are all equal has no advantage and teaches nothing. Here such groups are
 counted, and with ``resample`` other prompts take their place (dynamic sampling, DAPO, arXiv 2503.14476, section 3.2).
 """
@@ -18,8 +20,9 @@ from trl import GRPOTrainer
 
 from benchmarks.budget import BudgetedTrainerMixin
 from benchmarks.checkpoints import step_of
-from benchmarks.compute import CausalLMShape, Cost
+from benchmarks.compute import Cost, LanguageModelPrice, language_model_price
 from benchmarks.rewards import Guarded
+from grpo.step_times import StepTimesMixin
 
 Rows = list[dict[str, Any]]  # of the training set, as TRL hands them over
 
@@ -51,16 +54,28 @@ class Rollout:
     rewards: torch.Tensor
 
 
-class PricedGRPOTrainer(BudgetedTrainerMixin, GRPOTrainer):  # type: ignore[misc]  # the mixin prices in floats
-    """TRL's GRPO trainer under a budget that also pays for generation and for the reference model.
+class PolicyTrainerMixin(StepTimesMixin, BudgetedTrainerMixin):
+    """For ``class MyTrainer(PolicyTrainerMixin, GRPOTrainer)``: a budget that also pays for generation and for the
+    reference model.
 
     Attributes:
+        gives_logprobs: whether TRL's trainer hands over the writer's log-probabilities beside the completions.
         resample: at most so often groups without a signal are replaced, in each batch.
         guards: the reward functions, the verifier first.
     """
 
     model: PreTrainedModel
     num_generations: int
+    beta: float
+    args: Any
+    accelerator: Any
+    processing_class: Any
+    reward_weights: torch.Tensor
+    num_iterations: int
+    train_dataset: Any
+    shuffle_dataset: bool | None
+    _step: int
+    gives_logprobs = True
     resample: int = 0
     guards: Sequence[Guarded] = ()
     _ready: Rollout | None = None
@@ -81,15 +96,18 @@ class PricedGRPOTrainer(BudgetedTrainerMixin, GRPOTrainer):  # type: ignore[misc
         batch, prompt = inputs["prompt_ids"].shape
         length = prompt + inputs["completion_ids"].shape[1]
         flops = self.shape.training_step(batch, length)
-        # Log-probabilities under the reference model and under the policy that wrote the completions.
-        passes = (self.beta != 0.0) + ("old_per_token_logps" in inputs)
-        flops += passes * self.shape.forward(batch, length) / self.num_iterations
+        flops += self.scoring(inputs) * self.shape.forward(batch, length) / self.num_iterations
         self.meter.add(Cost(flops=flops, tokens=batch * length))
-        return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)  # type: ignore[misc]
+
+    def scoring(self, inputs: Any) -> int:
+        """Passes over a batch, once written, that take no gradient: log-probabilities under the reference model, and
+        under the policy that wrote it where that is kept."""
+        return (self.beta != 0.0) + ("old_per_token_logps" in inputs or "old_logps" in inputs)
 
     @property
-    def shape(self) -> CausalLMShape:
-        return CausalLMShape.of(self.model.config)
+    def shape(self) -> LanguageModelPrice:
+        return language_model_price(self.model.config)
 
     def charge_generation(self, prompt: int, completions: Sequence[Sequence[int]]) -> None:
         """A batch is generated until its longest completion ends, and all of that is computed."""
@@ -104,12 +122,14 @@ class PricedGRPOTrainer(BudgetedTrainerMixin, GRPOTrainer):  # type: ignore[misc
         tokenizer: Any = self.processing_class
         return tokenizer(prompts, add_special_tokens=False)["input_ids"], None, {}
 
-    def _generate_single_turn(self, prompt_ids: list[list[int]], *args: Any, **kwargs: Any) -> tuple[Any, Any]:
+    def _generate_single_turn(self, prompt_ids: list[list[int]], *args: Any, **kwargs: Any) -> Any:
+        """The completions, and where :attr:`gives_logprobs` what TRL knows of their log-probabilities."""
         if self._ready is not None:
-            return self._ready.completion_ids, self._ready.logprobs
-        completion_ids, logprobs = super()._generate_single_turn(prompt_ids, *args, **kwargs)
-        self.charge_generation(max(map(len, prompt_ids)), completion_ids)
-        return completion_ids, logprobs
+            ready = self._ready
+            return (ready.completion_ids, ready.logprobs) if self.gives_logprobs else ready.completion_ids
+        written = super()._generate_single_turn(prompt_ids, *args, **kwargs)
+        self.charge_generation(max(map(len, prompt_ids)), written[0] if self.gives_logprobs else written)
+        return written
 
     def _calculate_rewards(
         self, inputs: Rows, prompts: list[str], completions: list[str], completion_ids_list: list[list[int]]
@@ -125,7 +145,7 @@ class PricedGRPOTrainer(BudgetedTrainerMixin, GRPOTrainer):  # type: ignore[misc
             self._ready = self._with_signal(inputs)
             inputs = self._ready.rows
         try:
-            return super()._generate_and_score_completions(inputs)
+            return super()._generate_and_score_completions(inputs)  # type: ignore[misc]
         finally:
             self._ready = None
 
@@ -172,10 +192,14 @@ class PricedGRPOTrainer(BudgetedTrainerMixin, GRPOTrainer):  # type: ignore[misc
         tokenizer: Any = self.processing_class
         prompts = [row["prompt"] for row in rows]
         prompt_ids, images, fields = self._tokenize_prompts(prompts)
-        ids, logprobs = self._generate_single_turn(prompt_ids, images, fields, self.num_generations)
-        completions = tokenizer.batch_decode(ids, skip_special_tokens=True)
+        if self.gives_logprobs:
+            ids, logprobs = self._generate_single_turn(prompt_ids, images, fields, self.num_generations)
+        else:
+            ids, logprobs = self._generate_single_turn(prompt_ids, images, fields), None
+        with self.timed("text"):
+            completions = tokenizer.batch_decode(ids, skip_special_tokens=True)
         rewards = self._calculate_rewards(rows, prompts, completions, ids)
-        silent = self._without_signal(rewards)
+        silent = self.without_signal(rewards)
         size = self.num_generations
         return [
             Group(
@@ -206,10 +230,14 @@ class PricedGRPOTrainer(BudgetedTrainerMixin, GRPOTrainer):  # type: ignore[misc
                 chosen.append(row)
         return [row for row in chosen for _ in range(self.num_generations)]
 
-    def _without_signal(self, rewards: torch.Tensor) -> list[bool]:
-        """Per group, whether all its completions are worth the same, as TRL's advantage sees it."""
-        total = (rewards * self.reward_weights.to(rewards.device)).nansum(1).view(-1, self.num_generations)
+    def without_signal(self, rewards: torch.Tensor) -> list[bool]:
+        """Per group, whether its rewards teach nothing: all its completions are worth the same."""
+        total = self.total(rewards).view(-1, self.num_generations)
         return torch.isclose(total.std(1), torch.zeros(len(total), device=total.device)).tolist()
+
+    def total(self, rewards: torch.Tensor) -> torch.Tensor:
+        """What each completion is worth, ``[completions]``, of what each function gave, as TRL adds it up."""
+        return (rewards * self.reward_weights.to(rewards.device)).nansum(1)
 
     # --- what a step tells ----------------------------------------------------------------------
 
@@ -228,7 +256,7 @@ class PricedGRPOTrainer(BudgetedTrainerMixin, GRPOTrainer):  # type: ignore[misc
                 "tokens_right": int(lengths[right].sum()),
                 "tokens": int(lengths.sum()),
                 "groups": len(grouped),
-                "no_signal": sum(self._without_signal(rewards)),
+                "no_signal": sum(self.without_signal(rewards)),
                 "all_right": int(grouped.all(1).sum()),
                 "all_wrong": int((~grouped).all(1).sum()),
                 **{
@@ -259,3 +287,50 @@ class PricedGRPOTrainer(BudgetedTrainerMixin, GRPOTrainer):  # type: ignore[misc
             told["length/wrong"] = (count["tokens"] - count["tokens_right"]) / wrong
         told |= {key: number for key, number in count.items() if key.startswith("failures/")}
         return told
+
+
+class PricedGRPOTrainer(PolicyTrainerMixin, GRPOTrainer):  # type: ignore[misc]  # the mixin prices in floats
+    """TRL's GRPO trainer under a budget."""
+
+
+class OwnAdvantages(PricedGRPOTrainer):
+    """TRL's GRPO trainer with advantages of a subclass's in the place of the group's."""
+
+    _rewards: torch.Tensor
+
+    def _calculate_rewards(self, *args: Any) -> torch.Tensor:
+        self._rewards = super()._calculate_rewards(*args)
+        return self._rewards
+
+    def _generate_and_score_completions(self, inputs: Rows) -> dict[str, Any]:
+        batch = super()._generate_and_score_completions(inputs)
+        rewards = self.total(self._rewards)
+        first = self.accelerator.process_index * len(inputs)
+        batch |= self.judged(batch, rewards[first : first + len(inputs)])
+        advantages, mask = batch["advantages"], batch["completion_mask"]
+        if advantages.dim() == 2:
+            advantages = (advantages * mask).sum(1) / mask.sum(1).clamp(min=1)
+        logged: Any = self._logs["advantages"]  # of TRL's table of completions, which has the group's by now
+        logged.clear()
+        logged.extend(self.accelerator.gather(advantages).tolist())
+        return batch
+
+    def judged(self, batch: dict[str, Any], rewards: torch.Tensor) -> dict[str, torch.Tensor]:
+        """What replaces and joins TRL's batch: ``advantages``, of shape ``[completions]`` or ``[completions, tokens]``.
+
+        Args:
+            batch: not yet shuffled.
+            rewards: ``[completions]``.
+        """
+        raise NotImplementedError
+
+
+class ReinforceTrainer(OwnAdvantages):
+    """REINFORCE (Williams, 1992): the reward itself is the advantage, so what is right is made likelier and what is
+    worth nothing teaches nothing."""
+
+    def judged(self, batch: dict[str, Any], rewards: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {"advantages": rewards}
+
+    def without_signal(self, rewards: torch.Tensor) -> list[bool]:
+        return (self.total(rewards).view(-1, self.num_generations) == 0).all(1).tolist()

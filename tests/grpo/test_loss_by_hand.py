@@ -8,51 +8,15 @@ from dataclasses import replace
 
 import pytest
 import torch
+from by_hand import TEMPERATURE, Seen, log_probabilities
 from tiny_policy import MODEL, SMALL, TASK
 
 from benchmarks.budget import Budget
 from cot_distill.language_model import load_pretrained
 from grpo.options import LOSSES
-from grpo.train import PricedGRPOTrainer, train
+from grpo.train import train
 
-BETA, LOW, HIGH, TEMPERATURE, LONGEST = 0.3, 0.02, 0.03, 1.3, 14
-
-
-class Seen:
-    """What the trainer had in its hands at each loss, and what it made of it."""
-
-    def __init__(self, monkeypatch):
-        self.steps, self.rewards = [], []
-        loss, judge = PricedGRPOTrainer.compute_loss, PricedGRPOTrainer._calculate_rewards
-
-        def judged(trainer, *args):
-            self.rewards.append(judge(trainer, *args))
-            return self.rewards[-1]
-
-        def computed(trainer, model, inputs, *args, **kwargs):
-            weights = {name: tensor.detach().clone() for name, tensor in trainer.model.state_dict().items()}
-            value = loss(trainer, model, inputs, *args, **kwargs)
-            parameters = dict(trainer.model.named_parameters())
-            gradients = torch.autograd.grad(value, list(parameters.values()), retain_graph=True)
-            logged = {key: values[-1] for key, values in trainer._metrics["train"].items() if values}
-            batch = {key: tensor.clone() for key, tensor in inputs.items() if isinstance(tensor, torch.Tensor)}
-            self.steps.append((weights, batch, value.item(), dict(zip(parameters, gradients, strict=True)), logged))
-            return value
-
-        monkeypatch.setattr(PricedGRPOTrainer, "_calculate_rewards", judged)
-        monkeypatch.setattr(PricedGRPOTrainer, "compute_loss", computed)
-
-
-def log_probabilities(model, batch):
-    """Of each completion's own tokens, a list of scalars per completion; one sequence at a time, without padding."""
-    result = []
-    for row in range(len(batch["prompt_ids"])):
-        prompt = batch["prompt_ids"][row][batch["prompt_mask"][row] == 1]
-        completion = batch["completion_ids"][row][batch["completion_mask"][row] == 1]
-        logits = model(input_ids=torch.cat([prompt, completion])[None]).logits[0] / TEMPERATURE
-        chances = logits.double().log_softmax(-1)
-        result.append([chances[len(prompt) - 1 + t, token] for t, token in enumerate(completion)])
-    return result
+BETA, LOW, HIGH, LONGEST = 0.3, 0.02, 0.03, 14
 
 
 def advantages_by_hand(rewards, size, scale):
