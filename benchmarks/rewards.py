@@ -9,11 +9,13 @@ from __future__ import annotations
 import json
 import logging
 import math
+import os
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from benchmarks.problem import Problem
+from benchmarks.problem import Problem, Verdict
 from benchmarks.task import Task
 from benchmarks.text_form import END_THINK, THINK, Style, read_completion
 
@@ -34,13 +36,33 @@ def verifier_reward(task: Task, problems: Sequence[Problem], style: Style) -> Ca
     known = {problem.id: problem for problem in problems}
 
     def correct(completions: list[str], id: list[str], **_: Any) -> list[float]:
-        rewards = []
-        for text, name in zip(completions, id, strict=True):
-            problem = known[name]
-            rewards.append(float(task.verify(problem, read_completion(task, problem, text, style)).correct))
-        return rewards
+        asked = [known[name] for name in id]
+        return [float(verdict.correct) for verdict in judge(task, asked, completions, style)]
 
     return correct
+
+
+def judge(task: Task, problems: Sequence[Problem], completions: Sequence[str], style: Style) -> list[Verdict]:
+    """The verdict on each completion of its problem, in order; several at a time where the family's verifier waits for
+    processes (:attr:`benchmarks.task.Task.concurrent`).
+
+    Raises:
+        ValueError: if there are not as many completions as problems.
+    """
+
+    def verdict(problem: Problem, text: str) -> Verdict:
+        return task.verify(problem, read_completion(task, problem, text, style))
+
+    pairs = list(zip(problems, completions, strict=True))
+    if not task.concurrent or len(pairs) < 2:
+        return [verdict(*pair) for pair in pairs]
+    with ThreadPoolExecutor(min(len(pairs), _at_a_time()), thread_name_prefix="verdict") as threads:
+        return list(threads.map(lambda pair: verdict(*pair), pairs))
+
+
+def _at_a_time() -> int:
+    """Two for each core that this process may use: one runs while the other's process starts or ends."""
+    return 2 * (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 
 def score_reward(task: Task, problems: Sequence[Problem], style: Style) -> Callable[..., list[float]]:
@@ -48,8 +70,8 @@ def score_reward(task: Task, problems: Sequence[Problem], style: Style) -> Calla
     known = {problem.id: problem for problem in problems}
 
     def score(completions: list[str], id: list[str], **_: Any) -> list[float]:
-        pairs = zip(completions, (known[name] for name in id), strict=True)
-        return [task.verify(p, read_completion(task, p, text, style)).score for text, p in pairs]
+        asked = [known[name] for name in id]
+        return [verdict.score for verdict in judge(task, asked, completions, style)]
 
     return score
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+import time
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import pytest
 
-from benchmarks.problem import Answer
-from benchmarks.rewards import Guarded, format_reward, overlong_reward, score_reward, verifier_reward
+from benchmarks.problem import Answer, Problem
+from benchmarks.rewards import Guarded, format_reward, judge, overlong_reward, score_reward, verifier_reward
+from benchmarks.sandbox import isolation
 from benchmarks.task import load_task
 
 TASK = load_task("arithmetic")
@@ -155,3 +158,74 @@ def test_an_interruption_is_no_failure(tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         Guarded("any", stopped, tmp_path / "failures.jsonl")(completions=["a"])
+
+
+# --- several verdicts at a time ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Slow(type(TASK)):  # type: ignore[misc]
+    """Waits in its verifier, longest for the first problem, and notes how many wait at a time."""
+
+    waiting: ClassVar[list[int]] = []
+    most: ClassVar[list[int]] = []
+    concurrent: ClassVar[bool] = True
+
+    def verify(self, problem, answer):
+        self.waiting.append(1)
+        self.most.append(len(self.waiting))
+        time.sleep(0.2 if problem == PROBLEM else 0.05)
+        self.waiting.pop()
+        return super().verify(problem, answer)
+
+
+def test_verdicts_that_are_waited_for_are_asked_for_at_once_and_stay_in_order():
+    task = Slow()
+    other = task.problem(11, 12)
+    completions = ["</think>0918", "</think>0918", "</think>0132", "</think>0918", "none"] * 3
+    columns = {"completions": completions, "id": [PROBLEM.id, other.id, other.id, PROBLEM.id, PROBLEM.id] * 3}
+    assert verifier_reward(task, [PROBLEM, other], "cot")(**columns) == [1.0, 0.0, 1.0, 1.0, 0.0] * 3
+    assert max(Slow.most) > 1
+    with pytest.raises(ValueError, match="zip"):
+        verifier_reward(task, [PROBLEM], "cot")(completions=["a", "b"], id=[PROBLEM.id])
+
+
+def test_a_verifier_that_raises_in_a_thread_fails_its_own_completion_only(tmp_path):
+    @dataclass(frozen=True)
+    class Faulty(Slow):
+        def verify(self, problem, answer):
+            if answer is None:
+                raise OSError("gone")
+            return super().verify(problem, answer)
+
+    guard = Guarded("correct", verifier_reward(Faulty(), [PROBLEM], "cot"), tmp_path / "failures.jsonl")
+    assert guard(completions=["</think>0918", "none", "</think>0917"], id=[PROBLEM.id] * 3) == [1.0, 0.0, 0.0]
+    assert guard.failures == 1
+
+
+def test_the_sandbox_gives_threads_the_verdicts_that_it_gives_one_by_one():
+    task = load_task("mbpp")
+    if why := isolation():
+        pytest.skip(why)
+    tests = [f"assert f({n}) == {n * n}" for n in range(3)]
+    meta = {"tests": tests, "setup": "", "remote": ["f"]}
+    problems = [Problem(f"p{i}", "", "", f"o{i}", meta) for i in range(4)]
+    codes = [
+        "def f(n): return n * n",
+        "def f(n): return n",
+        "def f(n): raise SystemExit(0)",
+        "import os\nos._exit(0)",
+        "def f(n): return n ** 2 if n < 2 else 5",
+        "def f(n:",
+        "",
+    ]
+    asked = [problems[(i + j) % 4] for i in range(len(codes)) for j in range(4)]
+    texts = [f"</think>{code}" for code in codes for _ in range(4)]
+    one_by_one = [
+        task.verify(p, task.parse_answer(p, t.removeprefix("</think>"))) for p, t in zip(asked, texts, strict=True)
+    ]
+    assert judge(task, asked, texts, "cot") == one_by_one
+    assert [v.correct for v in one_by_one] == [True] * 4 + [False] * 24
+    scores = score_reward(task, problems, "cot")(completions=texts, id=[p.id for p in asked])
+    assert scores == [v.score for v in one_by_one]
+    assert scores[4] == pytest.approx(2 / 3)
