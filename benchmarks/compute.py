@@ -13,8 +13,8 @@ frozen weights need no gradient of their own.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass, fields, replace
+from typing import Any, Protocol
 
 BACKWARD = 2  # backward pass in units of the forward pass
 
@@ -42,6 +42,28 @@ class Cost:
 
     def to_dict(self) -> dict[str, float]:
         return {f.name: getattr(self, f.name) for f in fields(self)}
+
+
+class LanguageModelPrice(Protocol):
+    """What a language model costs, in FLOPs."""
+
+    def per_token(self) -> float: ...
+
+    def forward(self, batch: int, length: int) -> float: ...
+
+    def training_step(self, batch: int, length: int) -> float: ...
+
+    def generation(self, batch: int, prompt: int, new: int) -> float: ...
+
+    def with_head(self, outputs: int) -> LanguageModelPrice:
+        """The same body under a head of so many outputs, such as a value model's one."""
+        ...
+
+
+def language_model_price(config: Any) -> LanguageModelPrice:
+    """Prices the model of a transformers configuration; one of another form brings its own formulas (``price()``)."""
+    own = getattr(config, "price", None)
+    return CausalLMShape.of(config) if own is None else own()
 
 
 @dataclass(frozen=True)
@@ -75,6 +97,9 @@ class CausalLMShape:
         attention = 2 * self.width * self.head_size * (self.heads + self.key_value_heads)
         feed_forward = 3 * self.width * self.inner
         return 2.0 * (self.layers * (attention + feed_forward) + self.width * self.vocabulary)
+
+    def with_head(self, outputs: int) -> CausalLMShape:
+        return replace(self, vocabulary=outputs)
 
     def attention(self, queries: int, keys: int) -> float:
         """Scores and weighted sum of ``queries`` x ``keys`` over all layers and heads."""

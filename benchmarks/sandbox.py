@@ -111,5 +111,5 @@ def refusal(error: NoJail) -> UserError:
         f"model-written code cannot be run in isolation here: {error}.",
         where="sandbox",
         cure="Install bubblewrap (apt-get install bubblewrap) on a Linux that lets it make name spaces, or accept that "
-        "the code can do whatever you can: the task option task.NAME.unsafe_code=true.",
+        "the code can do whatever you can: --unsafe-code, or for one task task.NAME.unsafe_code=true.",
     )

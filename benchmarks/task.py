@@ -34,9 +34,11 @@ class Task(ABC):
         measure: which field of a verdict is reported as accuracy.
         alphabet: the characters that questions, traces and answers in text form may use.
         instructions: for a model that was not trained here: what is asked, and in what form the answer is wanted.
+        concurrent: :meth:`verify` waits for other processes, and may be called from several threads.
     """
 
     family: ClassVar[str]
+    concurrent: ClassVar[bool] = False
     measure: Measure
 
     @property
@@ -165,6 +167,7 @@ FAMILIES = {
     "job-shop": "benchmarks.puzzles.job_shop:JobShop",
     "arc": "benchmarks.puzzles.arc:ARC",
     "arithmetic": "benchmarks.verifiable.arithmetic:Arithmetic",
+    "sequences": "benchmarks.verifiable.sequences:Sequences",
     "countdown": "benchmarks.verifiable.countdown:Countdown",
     "gsm8k": "benchmarks.verifiable.gsm8k:GSM8K",
     "svamp": "benchmarks.verifiable.svamp:SVAMP",

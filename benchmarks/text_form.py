@@ -1,7 +1,8 @@
 """How a problem and its solution are written for a language model; training, rewards and evaluation share it.
 
 With a chain of thought the prompt ends with ``<think>`` and the completion is ``trace</think>answer``; without one
-the prompt ends with an empty thought, ``<think></think>``, and the completion is the answer alone.
+the prompt ends with an empty thought, ``<think></think>``, and the completion is the answer alone. A model that was
+made elsewhere is told that form in words, because the verifier reads no other.
 """
 
 from __future__ import annotations
@@ -15,9 +16,28 @@ THINK, END_THINK = "<think>", "</think>"
 Style = Literal["cot", "answer_only"]
 
 
+def told(task: Task, style: Style) -> str:
+    """For a model that no trace of this kit taught: the task, and the form that :func:`read_completion` reads."""
+    if style == "cot":
+        form = f"Think step by step, end the thought with {END_THINK}, write only the final answer behind it, and stop."
+    else:
+        form = "Do not think in writing: write only the answer, and stop."
+    return f"{task.instructions}\n{form}"
+
+
+def framed_prompt(task: Task, problem: Problem, style: Style) -> str:
+    """For a base model, which knows no chats: a text that it has only to go on with."""
+    question = task.question_text(problem).rstrip("\n")  # spaces may be a part of it
+    return f"{told(task, style)}\n\nQuestion: {question}\nSolution: {_opening(style)}"
+
+
 def prompt_text(task: Task, problem: Problem, style: Style) -> str:
-    opening = THINK if style == "cot" else THINK + END_THINK
-    return task.question_text(problem) + opening
+    """The bare question, for a model that learns the form from traces alone."""
+    return task.question_text(problem) + _opening(style)
+
+
+def _opening(style: Style) -> str:
+    return THINK if style == "cot" else THINK + END_THINK
 
 
 def completion_text(task: Task, problem: Problem, trace: str | None) -> str:

@@ -34,7 +34,7 @@ from transformers.utils import is_bitsandbytes_available
 from benchmarks.errors import UserError
 from benchmarks.problem import Problem
 from benchmarks.task import Task
-from benchmarks.text_form import END_THINK, THINK, Style, prompt_text
+from benchmarks.text_form import END_THINK, THINK, Style, framed_prompt, prompt_text, told
 from cot_distill.options import ModelOptions
 
 PAD, EOS, UNKNOWN = "<pad>", "<eos>", "<unk>"
@@ -89,18 +89,25 @@ def model_config(options: ModelOptions, vocabulary_size: int) -> Any:
     """The transformers configuration of the model from scratch, or of the pretrained one."""
     if options.path is not None:
         return _load(AutoConfig.from_pretrained, options.path)
-    return AutoConfig.for_model(
-        options.architecture,
-        vocab_size=vocabulary_size,
-        hidden_size=options.width,
-        num_hidden_layers=options.layers,
-        num_attention_heads=options.heads,
-        num_key_value_heads=options.key_value_heads,
-        head_dim=options.width // options.heads,
-        intermediate_size=options.inner,
-        max_position_embeddings=options.context,
-        tie_word_embeddings=False,
-    )
+    shape = {
+        "vocab_size": vocabulary_size,
+        "hidden_size": options.width,
+        "num_hidden_layers": options.layers,
+        "num_attention_heads": options.heads,
+        "intermediate_size": options.inner,
+        "max_position_embeddings": options.context,
+        "tie_word_embeddings": False,
+    }
+    if options.architecture != "autoregressive_trm":  # all of whose heads have their own keys and values
+        shape |= {"num_key_value_heads": options.key_value_heads, "head_dim": options.width // options.heads}
+    try:
+        return AutoConfig.for_model(options.architecture, **{**shape, **options.settings})
+    except (TypeError, ValueError) as error:
+        raise UserError(
+            f"{options.architecture} refuses these settings ({str(error).splitlines()[0]}).",
+            where="model.settings",
+            cure="Give arguments of its transformers configuration.",
+        ) from None
 
 
 def load_pretrained(
@@ -200,11 +207,23 @@ def _trouble(path: str, where: str) -> UserError | None:
     return None
 
 
+def from_scratch(tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Whether it is a :func:`character_tokenizer`: its model knows nothing but what this kit taught it."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    return backend is not None and isinstance(backend.model, WordLevel)
+
+
 def render_prompt(tokenizer: PreTrainedTokenizerBase, task: Task, problem: Problem, style: Style) -> str:
-    """The prompt as text; a chat template, where the tokenizer has one, goes around the question."""
-    if not tokenizer.chat_template:
+    """The prompt as text, the one that training, rewards, teachers and solvers share.
+
+    A model from scratch reads the bare question. A pretrained one is told the task and the form of the answer: in its
+    chat template, or where it has none in a plain frame (in the spirit of R1-Zero's, arXiv 2501.12948, table 1).
+    """
+    if from_scratch(tokenizer):
         return prompt_text(task, problem, style)
-    question = f"{task.instructions}\n\n{task.question_text(problem)}"
+    if not tokenizer.chat_template:
+        return framed_prompt(task, problem, style)
+    question = f"{told(task, style)}\n\n{task.question_text(problem)}"
     chat = tokenizer.apply_chat_template(
         [{"role": "user", "content": question}], tokenize=False, add_generation_prompt=True
     )

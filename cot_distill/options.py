@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from benchmarks.errors import UserError
 
 Schedule = Literal["constant", "cosine", "linear"]
+Architecture = Literal["qwen2", "qwen3", "llama", "autoregressive_trm"]
 
 
 @dataclass(frozen=True)
@@ -16,21 +17,24 @@ class ModelOptions:
 
     Attributes:
         path: folder or hub name of a pretrained model; ``None`` trains one of the shape below from scratch.
-        architecture: model type of transformers for the one from scratch.
+        architecture: model type of transformers for the one from scratch; ``autoregressive_trm`` refines each token
+            (:mod:`trm.autoregressive`).
         width, layers, heads, key_value_heads, inner: its shape.
         context: its longest sequence, in tokens.
+        settings: what else its transformers configuration is given.
         lora_rank: rank of LoRA adapters on all linear layers (peft); 0 trains every weight.
         quantize: load the frozen weights under LoRA in 4 or 8 bits (QLoRA, arXiv 2305.14314; bitsandbytes).
     """
 
     path: str | None = None
-    architecture: Literal["qwen2", "qwen3", "llama"] = "qwen3"
+    architecture: Architecture = "qwen3"
     width: int = 96
     layers: int = 2
     heads: int = 4
     key_value_heads: int = 4
     inner: int = 384
     context: int = 8192
+    settings: dict[str, Any] = field(default_factory=dict)
     lora_rank: int = 0
     quantize: Literal["none", "8bit", "4bit"] = "none"
 
@@ -49,6 +53,45 @@ class ModelOptions:
                 where="model.quantize",
                 cure="Name a pretrained model (model.path) and train adapters (model.lora_rank=16).",
             )
+
+
+@dataclass(frozen=True)
+class OwnModel:
+    """A model of its own for one method, or for a pupil; what is ``None`` is as in ``model``. A shape without ``path`` is
+    one from scratch.
+
+    Attributes:
+        path, architecture, width, layers, heads, key_value_heads, inner, context, settings, lora_rank: as in
+            :class:`ModelOptions`.
+    """
+
+    path: str | None = None
+    architecture: Architecture | None = None
+    width: int | None = None
+    layers: int | None = None
+    heads: int | None = None
+    key_value_heads: int | None = None
+    inner: int | None = None
+    context: int | None = None
+    settings: dict[str, Any] | None = None
+    lora_rank: int | None = None
+
+    def over(self, model: ModelOptions, where: str) -> ModelOptions:
+        """The whole of it.
+
+        Args:
+            where: its place in the configuration, for messages.
+
+        Raises:
+            UserError: if the sizes do not fit together.
+        """
+        own = {key: value for key, value in asdict(self).items() if value is not None}
+        if self.path is None and own.keys() - {"lora_rank", "context"}:  # a shape
+            own = {"path": None, "lora_rank": 0, "quantize": "none", **own}
+        try:
+            return replace(model, **own)
+        except UserError as error:
+            raise UserError(error.what, where=where, cure=error.cure) from None
 
 
 @dataclass(frozen=True)
@@ -102,18 +145,22 @@ class SFTOptions:
             family's first.
         traces: folder of verified traces of a language model (``reasoning-kit teach``), instead of the programmatic
             teacher.
+        content: ``wrong``: each problem is shown the thought and answer of another one, anew in every pass, and never a
+            right one: only the form is taught (:mod:`cot_distill.form_only`).
         schedule: of the learning rate over the budget.
         augment: show problems under random symmetries after the first pass.
         max_length: longest row, and longest completion of the solver, in tokens; longer rows are cut, and counted in
             a warning (the search traces of hard puzzles reach tens of thousands of tokens). ``None``: no cut.
         trainer: handed to TRL's ``SFTConfig``.
         solver: how the trained model answers.
+        model: what differs from the comparison's ``model``.
     """
 
     batch_size: int = 32
     learning_rate: float | None = None
     trace: str | None = None
     traces: str | None = None
+    content: Literal["right", "wrong"] = "right"
     weight_decay: float = 0.1
     warmup_steps: int = 20
     schedule: Schedule = "cosine"
@@ -122,11 +169,18 @@ class SFTOptions:
     max_length: int | None = 3072
     trainer: dict[str, Any] = field(default_factory=dict)
     solver: SolverOptions = field(default_factory=SolverOptions)
+    model: OwnModel = field(default_factory=OwnModel)
 
     def __post_init__(self) -> None:
         if self.trace is not None and self.traces is not None:
             raise UserError(
                 "two teachers.", where="traces", cure="Give trace (the programmatic one) or traces (a folder)."
+            )
+        if self.content == "wrong" and self.traces is not None:
+            raise UserError(
+                "only programmatic traces are shown to the wrong problems.",
+                where="content",
+                cure="Leave traces out, or give content=right.",
             )
 
     def rate(self, pretrained: bool) -> float:

@@ -15,12 +15,13 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from benchmarks.budget import Budget
-from benchmarks.compute import CausalLMShape
+from benchmarks.compute import LanguageModelPrice
 from benchmarks.errors import UserError
 from benchmarks.problem import Problem
 from benchmarks.symmetries import IGNORE
 from benchmarks.task import Task
 from benchmarks.text_form import Style, completion_text
+from cot_distill.form_only import FormOnly
 from cot_distill.language_model import render_prompt
 from cot_distill.options import SFTOptions
 from cot_distill.traces import check_trace, write_trace
@@ -114,7 +115,7 @@ def lessons(
     tokenizer: PreTrainedTokenizerBase,
     style: Style,
     options: SFTOptions,
-    shape: CausalLMShape,
+    shape: LanguageModelPrice,
     budget: Budget,
     seed: int,
     context: int,
@@ -129,7 +130,10 @@ def lessons(
     """
     generator, left = torch.Generator().manual_seed(seed), Left()
     augment = options.augment and options.traces is None
-    teach = _teacher(task, problems, style, options)
+    teach, form = _teacher(task, problems, style, options), None
+    if options.content == "wrong":
+        form = FormOnly(task, problems, style, teach, options.trace)
+        teach = form.one_pass(generator)
     rows = list(tokenized(task, problems, tokenizer, style, teach, left))
     warnings = left.told(len(problems))
     warnings += _unknown(rows, tokenizer)
@@ -143,13 +147,15 @@ def lessons(
     out = {name for name, _ in left.reasons}
     known = [problem for problem in problems if problem.id not in out]
     length = sum(len(row["input_ids"]) for row in rows) / len(rows)
-    for _ in range(affordable_passes(budget, shape, options, length, len(rows)) - 1) if augment else ():
-        moved = task.augment(known, generator)
-        if moved == known:  # the family has no symmetries: the trainer itself repeats the rows
+    for _ in range(affordable_passes(budget, shape, options, length, len(rows)) - 1):
+        moved = task.augment(known, generator) if augment and form is None else known
+        if form is not None:
+            teach = form.one_pass(generator)
+        elif moved == known:  # the family has no symmetries: the trainer itself repeats the rows
             break
         again, _ = _fitting(tokenized(task, moved, tokenizer, style, teach, Left()), options.max_length, context)
         rows += again
-    return Lessons(rows, warnings + cut)
+    return Lessons(rows, warnings + cut + ([] if form is None else form.told(len(rows))))
 
 
 def _teacher(task: Task, problems: Sequence[Problem], style: Style, options: SFTOptions) -> Teacher:
@@ -197,7 +203,7 @@ def room_for(
     return room(list(tokenized(task, problems, tokenizer, style, programmatic(task, style, None), Left())), most)
 
 
-def affordable_passes(budget: Budget, shape: CausalLMShape, options: SFTOptions, length: float, rows: int) -> int:
+def affordable_passes(budget: Budget, shape: LanguageModelPrice, options: SFTOptions, length: float, rows: int) -> int:
     """Passes over the rows that the budget pays for, at least 1, at most :data:`MAX_ROWS` rows in all."""
     per_example = {
         "flops": shape.training_step(1, math.ceil(length)),

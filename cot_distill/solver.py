@@ -11,7 +11,7 @@ from pathlib import Path
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from benchmarks.compute import CausalLMShape
+from benchmarks.compute import language_model_price
 from benchmarks.evaluation import BATCH_SIZE, Solution, Step
 from benchmarks.problem import Answer, Problem
 from benchmarks.task import Task
@@ -49,7 +49,7 @@ class CausalLMSolver:
         self.max_new_tokens, self.options = max_new_tokens, options or SolverOptions()
         self.weights = weights
         self._loaded: Generator | None = None
-        self.shape = CausalLMShape.of(model.config)
+        self.shape = language_model_price(model.config)
         self.end_think: list[int] = tokenizer(END_THINK, add_special_tokens=False)["input_ids"]
 
     def solve(

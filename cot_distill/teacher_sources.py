@@ -131,16 +131,28 @@ def _finished_run(task: Task, folder: Path, options: TeacherOptions) -> Source:
             where=f"teacher.model={folder}",
             cure="Give a run on the same task.",
         )
-    from cot_distill.language_model import render_prompt
+    model = folder / "model"
+    longest = options.max_new_tokens or _trained_length(model)
+    return own_model(task, *_load(str(model), options), longest, f"teacher.model={folder}")
 
-    generator, tokenizer, config = _load(str(folder / "model"), options)
+
+def own_model(
+    task: Task, generator: Generator, tokenizer: PreTrainedTokenizerBase, config: Any, longest: int | None, where: str
+) -> Source:
+    """A model that this kit trained on the task: asked and read as in its training.
+
+    Args:
+        longest: tokens of a completion.
+        where: what names the model, for messages.
+    """
+    from cot_distill.language_model import render_prompt
 
     def prompt(problem: Problem) -> Prompt:
         ids = list(tokenizer(render_prompt(tokenizer, task, problem, "cot"), add_special_tokens=False)["input_ids"])
         if tokenizer.unk_token_id is not None and tokenizer.unk_token_id in ids:
             raise UserError(
                 f"it has no tokens for all of '{task.question_text(problem)}'.",
-                where=f"teacher.model={folder}",
+                where=where,
                 cure="Give a run on the same task.",
             )
         return ids
@@ -153,7 +165,7 @@ def _finished_run(task: Task, folder: Path, options: TeacherOptions) -> Source:
         prompt=prompt,
         read=read,
         price=_price_of(config),
-        max_new_tokens=options.max_new_tokens or _trained_length(folder / "model"),
+        max_new_tokens=longest,
         ask=lambda requests, sampling, keep, _: _ask(generator, requests, sampling, keep),
     )
 
@@ -183,10 +195,10 @@ def _load(path: str, options: TeacherOptions) -> tuple[Generator, PreTrainedToke
 
 def _price_of(config: Any) -> Callable[[Completion], float]:
     """By the price list, where it knows the architecture."""
-    from benchmarks.compute import CausalLMShape
+    from benchmarks.compute import language_model_price
 
     try:
-        shape = CausalLMShape.of(config)
+        shape = language_model_price(config)
     except (AttributeError, TypeError):
         return lambda completion: math.nan
     return lambda completion: shape.generation(1, completion.prompt_tokens or 0, completion.tokens or 0)

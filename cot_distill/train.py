@@ -20,7 +20,7 @@ from trl import SFTConfig, SFTTrainer
 
 from benchmarks.budget import Budget, BudgetCallback, BudgetedTrainerMixin, Meter
 from benchmarks.checkpoints import ONLY_IF_ARGUED, Checkpoints
-from benchmarks.compute import CausalLMShape, Cost
+from benchmarks.compute import Cost, language_model_price
 from benchmarks.problem import Problem
 from benchmarks.task import Task
 from benchmarks.text_form import Style
@@ -58,8 +58,17 @@ class PricedSFTTrainer(BudgetedTrainerMixin, SFTTrainer):  # type: ignore[misc] 
 
     def price(self, inputs: dict[str, torch.Tensor]) -> Cost:
         batch, length = inputs["input_ids"].shape
-        flops = CausalLMShape.of(self.model.config).training_step(batch, length)
+        flops = language_model_price(self.model.config).training_step(batch, length)
         return Cost(flops=flops, examples=batch, tokens=batch * length)
+
+    def compute_loss(
+        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """TRL learns from the last state alone; a model that is learned at every supervision step has its own loss."""
+        if not getattr(self.model, "has_own_loss", False):
+            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        output = model(**inputs, num_items_in_batch=num_items_in_batch)
+        return (output.loss, output) if return_outputs else output.loss
 
 
 def train(
@@ -90,7 +99,7 @@ def train(
     model, tokenizer = load_language_model(model_options, task, seed)
     if options.solver.generator == "vllm":
         check_vllm(model.config)  # not only when everything is trained
-    shape = CausalLMShape.of(model.config)
+    shape = language_model_price(model.config)
     context = model.config.max_position_embeddings
     taught = lessons(task, problems, tokenizer, style, options, shape, budget, seed, context)
     for warning in taught.warnings:

@@ -6,13 +6,13 @@ One way of counting serves the curriculum (training problems, charged to the run
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from benchmarks.compute import CausalLMShape, Cost
+from benchmarks.compute import Cost, language_model_price
 from benchmarks.evaluation import batched
 from benchmarks.problem import Problem
 from benchmarks.rewards import Guarded
@@ -32,6 +32,7 @@ def right_counts(
     correct: Guarded,
     sampling: Sampling,
     batch_size: int,
+    look: Callable[[Problem, list[str]], None] | None = None,
 ) -> Iterator[tuple[list[int], Cost]]:
     """How many of ``sampling.samples`` completions of each problem are right, and what writing them cost, batch by
     batch, so that one may stop.
@@ -39,8 +40,9 @@ def right_counts(
     Args:
         correct: the verifier as a reward.
         batch_size: completions that are written at once.
+        look: gets each problem with its completions.
     """
-    shape = CausalLMShape.of(model.config)
+    shape = language_model_price(model.config)
     generator = TransformersGenerator(model, tokenizer, batch_size)
     for number, part in enumerate(batched(problems, max(1, batch_size // sampling.samples))):
         texts = [render_prompt(tokenizer, task, problem, "cot") for problem in part]
@@ -49,8 +51,10 @@ def right_counts(
         generator.generate(prompts, replace(sampling, seed=sampling.seed + number), written.__setitem__)
         counts = []
         for index, problem in enumerate(part):
-            completions = written[index]
-            rewards = correct(completions=[c.text for c in completions], id=[problem.id] * len(completions))
+            said = [completion.text for completion in written[index]]
+            if look is not None:
+                look(problem, said)
+            rewards = correct(completions=said, id=[problem.id] * len(said))
             counts.append(round(sum(reward or 0.0 for reward in rewards)))
         prompt = max(map(len, prompts))
         longest = max(c.tokens or 0 for completions in written.values() for c in completions)

@@ -18,6 +18,7 @@ from typing import Any
 from transformers import TrainerCallback
 
 from benchmarks.statistics import pass_at_k
+from grpo.thoughts import Thoughts, course
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +26,7 @@ History = Sequence[Mapping[str, Any]]  # per logged step what TRL and the traine
 
 SILENT = 0.5  # share of groups without a signal from which it is a fault
 CUT = 0.2  # share of completions that max_new_tokens cuts
+EXPLAINED = 0.02  # share of the rewards' variance up to which a value model is of no use
 CLIPPED = 0.2  # share of tokens (GSPO: completions) whose ratio is clipped
 ENTROPY_LEFT = 0.25  # of the entropy at the start
 LONGER = 1.5  # growth of completions that brings nothing
@@ -41,10 +43,12 @@ class PassRates:
     Attributes:
         right: right completions of each problem.
         samples: completions of each problem.
+        thoughts: what was thought in them; ``None`` where no programmatic teacher can check it.
     """
 
     right: list[int]
     samples: int
+    thoughts: Thoughts | None = None
 
     def at(self, k: int) -> float:
         return statistics.fmean(pass_at_k(self.samples, right, k) for right in self.right)
@@ -54,7 +58,8 @@ class PassRates:
         return sorted({*(2**i for i in range(self.samples.bit_length()) if 2**i <= self.samples), self.samples})
 
     def to_dict(self) -> dict[str, Any]:
-        return {**asdict(self), "pass_at_k": {str(k): self.at(k) for k in self.ks}}
+        thoughts = None if self.thoughts is None else self.thoughts.to_dict()
+        return {**asdict(self), "pass_at_k": {str(k): self.at(k) for k in self.ks}, "thoughts": thoughts}
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,7 @@ class Setting:
 
     Attributes:
         rewards: names of the shaping rewards.
+        algorithm: of the options.
         failures_file: where completions are that a reward failed on.
     """
 
@@ -72,6 +78,7 @@ class Setting:
     curriculum: str = "none"
     rewards: Sequence[str] = ()
     failures_file: str = ""
+    algorithm: str = "grpo"
 
 
 @dataclass(frozen=True)
@@ -186,19 +193,24 @@ def diagnose(
     found = signs(history, setting)
     if before is not None and after is not None:
         found += sharpening(before, after)
-    return Diagnosis(_summary(history, before, after, bool(found)), found)
+    return Diagnosis(_summary(history, setting, before, after, bool(found)), found)
 
 
-def _summary(history: History, before: PassRates | None, after: PassRates | None, trouble: bool) -> str:
+def _summary(
+    history: History, setting: Setting, before: PassRates | None, after: PassRates | None, trouble: bool
+) -> str:
+    name = setting.algorithm.upper()
     if before is not None and after is not None:
         k, ends = before.samples, [f"{rates.at(1):.1%}" for rates in (before, after)]
-        what = f"On {len(before.right)} training problems kept aside, GRPO took pass@1 from {' to '.join(ends)}"
+        what = f"On {len(before.right)} training problems kept aside, {name} took pass@1 from {' to '.join(ends)}"
         what += f" and pass@{k} from {before.at(k):.1%} to {after.at(k):.1%}." if k > 1 else "."
         what = what.replace("%", " %")
+        if before.thoughts is not None and after.thoughts is not None:
+            what += f" {course(before.thoughts, after.thoughts)}"
     elif (accuracy := change(history, "accuracy")) is not None:
         what = f"Accuracy while training went from {_share(accuracy.first)} to {_share(accuracy.last)}."
     else:
-        what = f"Only {len(history)} steps: too few to tell what GRPO changed."
+        what = f"Only {len(history)} steps: too few to tell what {name} changed."
     return what if trouble else f"{what} No sign of trouble."
 
 
@@ -208,10 +220,11 @@ def signs(history: History, setting: Setting) -> list[Sign]:
         *_failures(history, setting),
         *_silent_groups(history, setting),
         *_exploited(history, setting),
-        *_entropy(history),
+        *_entropy(history, setting),
         *_divergence(history, setting),
         *_lengths(history, setting),
         *_clipping(history, setting),
+        *_forecast(history),
     ]
 
 
@@ -275,6 +288,12 @@ def _silent_groups(history: History, setting: Setting) -> list[Sign]:
     if accuracy == 0:
         cure = "start from a better checkpoint, take easier problems, or reward the form too (rewards={format: 0.1})"
         return [Sign("nothing right", f"Not one completion was right, so the verifier taught nothing: {cure}.")]
+    if wrong >= NEARLY_ALL:
+        text = (
+            f"{_share(wrong)} of groups had no right completion, so the verifier taught next to nothing: start from a "
+            "better checkpoint, or take easier problems."
+        )
+        return [Sign("hardly anything right", text)]
     if silent < SILENT:
         return []
     late = change(history, "accuracy")
@@ -290,7 +309,7 @@ def _silent_groups(history: History, setting: Setting) -> list[Sign]:
         cure = "start from a better checkpoint, raise the temperature, or take easier problems"
     if setting.curriculum != "weight":
         cure += "; curriculum=weight asks more often what is right now and then"
-    if not setting.resample:
+    if not setting.resample and setting.algorithm in ("grpo", "rloo"):
         cure += "; resample=3 draws other prompts instead"
     what = f"{_share(silent)} of groups gave no signal ({_share(right)} all right, {_share(wrong)} all wrong)"
     return [Sign("silent", f"{what}: {cure}.")]
@@ -313,15 +332,16 @@ def _exploited(history: History, setting: Setting) -> list[Sign]:
     return [Sign("falling", f"A{fall[1:]}: training does harm: {cure}.")]
 
 
-def _entropy(history: History) -> list[Sign]:
+def _entropy(history: History, setting: Setting) -> list[Sign]:
     entropy, accuracy = change(history, "entropy"), change(history, "accuracy")
     if entropy is None or accuracy is None:
         return []
     span = f"Entropy went from {entropy.first:.3g} to {entropy.last:.3g} nats a token"
     if entropy.fell and entropy.last < ENTROPY_LEFT * entropy.first and accuracy.last < NEARLY_ALL:
+        bonus = "" if setting.algorithm == "rloo" else ", or add trainer.entropy_coef=0.001"  # RLOO has none
         text = (
             f"{span}: it has collapsed, all completions of a prompt become alike and nothing is left to compare: "
-            "raise epsilon_high or the temperature, lower the learning rate, or add trainer.entropy_coef=0.001."
+            f"raise epsilon_high or the temperature, lower the learning rate{bonus}."
         )
         return [Sign("entropy collapse", text)]
     if entropy.rose and entropy.last > 2 * entropy.first and accuracy.fell:
@@ -377,6 +397,18 @@ def _clipping(history: History, setting: Setting) -> list[Sign]:
         "completions: lower the learning rate, or use them less often (trainer.num_iterations)."
     )
     return [Sign("clipping", text)]
+
+
+def _forecast(history: History) -> list[Sign]:
+    """Of PPO's value model."""
+    explained = change(history, "value/explained")
+    if explained is None or explained.last > EXPLAINED:
+        return []
+    text = (
+        f"The value model explains nothing: {_share(explained.last)} of the variance of what followed, at the end: "
+        "without it PPO is REINFORCE: raise value.learning_rate, or take algorithm=grpo or rloo, which need none."
+    )
+    return [Sign("value", text)]
 
 
 def _share(value: float) -> str:

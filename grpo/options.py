@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import MISSING, Field, dataclass, field, fields, replace
 from typing import Any, Literal
 
 from benchmarks.errors import UserError, did_you_mean
-from cot_distill.options import Schedule, SFTOptions, SolverOptions
+from cot_distill.options import OwnModel, Schedule, SFTOptions, SolverOptions
+from grpo.pupil_options import PupilOptions
+from grpo.value_options import ValueOptions
 
 # What TRL 1.16 knows (its GRPOConfig); tests/grpo/test_loss_by_hand.py trains with each.
 LOSSES = ("grpo", "dr_grpo", "dapo", "bnpo", "cispo", "sapo", "luspo", "vespo")
@@ -16,7 +18,19 @@ LEVELS = ("token", "sequence")
 ESTIMATORS = {"k3": False, "k3_corrected": True}  # -> use_bias_correction_kl
 CURRICULA = ("none", "order", "weight")
 SHAPING = ("format", "length", "score")
+ALGORITHMS = ("grpo", "rloo", "ppo", "reinforce")
+ONLY_FOR = {  # options that the other algorithms do not know
+    "loss_type": ("grpo",),
+    "importance_sampling_level": ("grpo",),
+    "scale_rewards": ("grpo",),
+    "kl_estimator": ("grpo", "reinforce"),
+    "resample": ("grpo", "rloo"),
+    "value": ("ppo",),
+}
+VLLM = ("none", "colocate", "server")
 ELSEWHERE = {  # TRL's options that have a home of their own here
+    "use_vllm": "vllm",
+    "vllm_mode": "vllm",
     "loss_type": "loss_type",
     "importance_sampling_level": "importance_sampling_level",
     "use_bias_correction_kl": "kl_estimator",
@@ -30,10 +44,15 @@ class GRPOOptions:
     """Options of ``method.grpo``.
 
     Attributes:
-        start: ``distill`` trains a ``cot`` checkpoint first; ``model`` starts from the model as it is, pretrained or
-            not (R1-Zero); any other text is a finished run of ``cot`` or ``grpo``, the folder of a model or its hub
-            name, whose own training is then not counted, and the report says so.
-        start_share: share of the budget that the start checkpoint takes, for ``start: distill``.
+        algorithm: what a completion's reward is compared with. ``grpo``: the mean of its group; ``rloo``: the mean of
+            the others in its group, with one ratio per completion and the KL penalty inside the reward (TRL's
+            RLOOTrainer, arXiv 2402.14740); ``ppo``: a value model's forecast at every token (arXiv 1707.06347);
+            ``reinforce``: nothing (Williams, 1992).
+        start: ``distill`` trains a ``cot`` checkpoint first; ``format`` does so with thoughts and answers of other
+            problems, never right ones, so that it has seen only the form (R1-Zero in small); ``model`` starts from the
+            model as it is, pretrained or not (R1-Zero); any other text is a finished run of ``cot`` or ``grpo``, the
+            folder of a model or its hub name, whose own training is then not counted, and the report says so.
+        start_share: share of the budget that the start checkpoint takes, for ``start: distill`` and ``format``.
         distillation: how the start checkpoint is trained; at a constant rate, because an annealed checkpoint did not
             improve under GRPO (docs/results/grpo_start.md).
         num_generations: completions per group.
@@ -66,10 +85,16 @@ class GRPOOptions:
         held_out: training problems that are kept aside (but no more than a tenth), on which pass@1 and pass@k are
             taken before and after, off the clock; 0: none.
         held_out_samples: completions of each, and the largest k.
+        value: PPO's value model.
         solver: how the trained policy answers.
+        vllm: whether vLLM writes the groups instead of transformers (needs a GPU and the extra, docs/grpo.md):
+            ``colocate`` in this process, ``server`` behind ``trl vllm-serve``; its details are ``trainer.vllm_...``.
         trainer: handed to TRL's ``GRPOConfig``.
+        pupil: a second model that the policy teaches afterwards.
+        model: what differs from the comparison's ``model``.
     """
 
+    algorithm: str = "grpo"
     start: str = "distill"
     start_share: float = 0.5
     distillation: SFTOptions = field(default_factory=lambda: SFTOptions(schedule="constant"))
@@ -96,12 +121,17 @@ class GRPOOptions:
     max_new_tokens: int | None = None
     held_out: int = 64
     held_out_samples: int = 8
+    value: ValueOptions = field(default_factory=ValueOptions)
     solver: SolverOptions = field(default_factory=SolverOptions)
+    vllm: str = "none"
     trainer: dict[str, Any] = field(default_factory=dict)
+    pupil: PupilOptions = field(default_factory=PupilOptions)
+    model: OwnModel = field(default_factory=OwnModel)
 
     def __post_init__(self) -> None:
         self._check_batch()
         self._check_names()
+        self._check_algorithm()
         self._check_rewards()
         shares = {"start_share": "0.5, or start=model to train from the model as it is", "curriculum_share": "0.1"}
         for name, example in shares.items():
@@ -116,6 +146,12 @@ class GRPOOptions:
                 raise UserError(
                     f"{name} is {getattr(self, name)}.", where=f"method.grpo.{name}", cure=f"Give {least} or more."
                 )
+        if self.distillation.model != OwnModel():
+            raise UserError(
+                "start checkpoint and policy are one model.",
+                where="method.grpo.distillation.model",
+                cure="Set method.grpo.model instead.",
+            )
         for key in self.trainer:
             if key in ELSEWHERE:
                 raise UserError(
@@ -138,11 +174,26 @@ class GRPOOptions:
                 cure=f"Give for example {self.num_generations * max(1, self.batch_size // self.num_generations)}.",
             )
 
+    def _check_algorithm(self) -> None:
+        """What an algorithm does not use is refused where it was changed, so that nobody waits for its effect."""
+        _one_of(self.algorithm, ALGORITHMS, "algorithm")
+        usual = {option.name: _usual(option) for option in fields(self)}
+        for name, algorithms in ONLY_FOR.items():
+            if self.algorithm not in algorithms and getattr(self, name) != usual[name]:
+                kept = f"Leave it at {usual[name]} (a variant inherits it: method.NAME.{name}={usual[name]})"
+                left = "Leave it out" if name == "value" else kept
+                raise UserError(
+                    f"{self.algorithm} does not use '{name}'.",
+                    where=f"method.grpo.{name}",
+                    cure=f"{left}, or take algorithm={' or '.join(algorithms)}.",
+                )
+
     def _check_names(self) -> None:
         _one_of(self.loss_type, LOSSES, "loss_type")
         _one_of(self.importance_sampling_level, LEVELS, "importance_sampling_level")
         _one_of(self.kl_estimator, ESTIMATORS, "kl_estimator")
         _one_of(self.curriculum, CURRICULA, "curriculum")
+        _one_of(self.vllm, VLLM, "vllm")
         if self.loss_type == "luspo" and self.importance_sampling_level != "sequence":
             raise UserError(
                 "luspo is a loss of whole completions.",
@@ -169,6 +220,13 @@ class GRPOOptions:
                     f"a weight of {weight:g}.", where=where, cure="Give a number other than 0, such as 0.1."
                 )
 
+    @property
+    def taught(self) -> SFTOptions | None:
+        """How the start checkpoint is trained inside the budget; ``None``: it is given."""
+        if self.start == "distill":
+            return self.distillation
+        return replace(self.distillation, content="wrong") if self.start == "format" else None
+
     def rate(self, pretrained: bool, lora: bool) -> float:
         """The learning rate, its default resolved."""
         if self.learning_rate is not None:
@@ -188,3 +246,8 @@ class GRPOOptions:
 def _one_of(value: str, known: Iterable[str], name: str) -> None:
     if value not in known:
         raise UserError(f"there is no {name} '{value}'.", where=f"method.grpo.{name}", cure=did_you_mean(value, known))
+
+
+def _usual(option: Field[Any]) -> Any:
+    """Its default."""
+    return option.default_factory() if option.default_factory is not MISSING else option.default

@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from tokenizers.models import WordLevel
-from transformers import PreTrainedTokenizerBase
-
 from benchmarks.budget import Budget, Meter
 from benchmarks.errors import UserError
 from benchmarks.problem import Problem
 from benchmarks.records import RECORD, RunRecord
 from benchmarks.task import Task
-from cot_distill.language_model import load_language_model, load_pretrained
+from cot_distill.language_model import from_scratch, load_language_model, load_pretrained
 from cot_distill.options import ModelOptions
 from cot_distill.rows import room_for
 from cot_distill.traces import TEACHERS
@@ -46,7 +43,7 @@ def given_start(
         model, tokenizer = load_pretrained(folder, where=WHERE, quantize=model_options.quantize)
         if folder != options.start:  # a run, which knows how much it was taught to write
             longest = longest or model.generation_config.max_new_tokens
-    pretrained = not _from_scratch(tokenizer)
+    pretrained = not from_scratch(tokenizer)
     if longest is None and not pretrained and task.family in TEACHERS:
         longest = room_for(task, problems, tokenizer, "cot", options.distillation.max_length)
     return TrainedLanguageModel(model, tokenizer, Meter(budget), [], longest or UNTAUGHT), pretrained
@@ -72,8 +69,3 @@ def _model_folder(start: str, task: Task) -> str:
             cure="Give a run on the same task.",
         )
     return str(run / "model")
-
-
-def _from_scratch(tokenizer: PreTrainedTokenizerBase) -> bool:
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    return backend is not None and isinstance(backend.model, WordLevel)

@@ -11,14 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
 from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
-from trl import GRPOConfig
 
 from benchmarks.budget import Budget, BudgetCallback, Meter
 from benchmarks.checkpoints import ONLY_IF_ARGUED, Checkpoints
@@ -26,20 +24,32 @@ from benchmarks.compute import Cost
 from benchmarks.errors import UserError
 from benchmarks.problem import Problem
 from benchmarks.task import Task
-from benchmarks.trainer_options import checked_options
 from cot_distill.generation import Sampling
 from cot_distill.language_model import render_prompt
 from cot_distill.options import ModelOptions
 from cot_distill.solver import CausalLMSolver
-from cot_distill.train import TrainedLanguageModel, common_arguments, lora, quiet, trained_model
+from cot_distill.traces import TEACHERS
+from cot_distill.train import TrainedLanguageModel, lora, quiet, trained_model
 from cot_distill.train import train as distill
-from cot_distill.vllm_generator import INSTALL, check_vllm
+from cot_distill.vllm_generator import check_vllm
+from grpo.arguments import arguments_of
 from grpo.curriculum import arranged, keep_aside, right_counts
 from grpo.diagnostics import Diagnosis, DiagnosticsCallback, PassRates, Setting, diagnose, steps_of
-from grpo.options import ESTIMATORS, GRPOOptions
+from grpo.memory import Memory, held
+from grpo.options import GRPOOptions
+from grpo.ppo import PPOTrainer
 from grpo.rewards import FAILURES, build_rewards, own_rewards
+from grpo.rloo import PricedRLOOTrainer
 from grpo.start import given_start
-from grpo.trainer import PricedGRPOTrainer
+from grpo.thoughts import Thoughts
+from grpo.trainer import PolicyTrainerMixin, PricedGRPOTrainer, ReinforceTrainer
+
+TRAINERS: dict[str, type[PolicyTrainerMixin]] = {
+    "grpo": PricedGRPOTrainer,
+    "rloo": PricedRLOOTrainer,
+    "ppo": PPOTrainer,
+    "reinforce": ReinforceTrainer,
+}
 
 
 @dataclass
@@ -52,6 +62,7 @@ class TrainedPolicy(TrainedLanguageModel):
         history: those in which completions were written, all unless they are used several times.
         diagnosis: what these numbers say.
         before, after: pass rates on the problems that were kept aside.
+        memory: what training holds: bytes of each model's weights, gradients and optimiser state.
         difficulty: what the curriculum measured: right completions of each training problem, and what it cost.
     """
 
@@ -62,6 +73,7 @@ class TrainedPolicy(TrainedLanguageModel):
     before: PassRates | None = None
     after: PassRates | None = None
     difficulty: dict[str, Any] | None = None
+    memory: Memory = field(default_factory=dict)
 
 
 def train(
@@ -92,19 +104,21 @@ def train(
         UserError: if the start checkpoint cannot be loaded, an option of TRL is unknown or a reward of the user's
             cannot be imported; all but the first before anything trains.
     """
-    checked = _arguments(options, output_dir, seed, 1, 1.0)
+    checked = arguments_of(options, output_dir, seed, 1, 1.0)
+    _check_model(options, model_options)
     own = own_rewards(options)
     assert checked.generation_batch_size is not None, "TRL resolves it"
     assert checked.num_generations is not None, "it is given"
     groups = checked.generation_batch_size // checked.num_generations
     learned, aside = keep_aside(problems, options.held_out, groups, seed)
     _check_problems(learned, groups)
-    share = options.start_share if options.start == "distill" else 0.0
-    if share:
+    taught = options.taught
+    share = options.start_share if taught is not None else 0.0
+    if taught is not None:
         start = distill(
             task,
             learned,
-            options.distillation,
+            taught,
             model_options,
             "cot",
             budget.share(share),
@@ -124,7 +138,7 @@ def train(
     left = _left(budget, start_cost)
     longest = options.max_new_tokens or start.max_new_tokens
     rate = options.rate(pretrained, model_options.lora_rank > 0)
-    arguments = _arguments(options, output_dir, seed, longest, rate)
+    arguments = arguments_of(options, output_dir, seed, longest, rate)
     if start.model.device != arguments.device and model_options.quantize == "none":
         start.model.to(arguments.device)  # type: ignore[arg-type]  # what is measured before training, too
 
@@ -151,18 +165,34 @@ def train(
         options.curriculum,
         [guard.__name__ for guard in guards[1:]],
         str(output_dir / FAILURES),
+        options.algorithm,
     )
 
-    def count(model: PreTrainedModel, asked: Sequence[Problem], samples: int) -> Iterator[tuple[list[int], Cost]]:
+    def count(
+        model: PreTrainedModel,
+        asked: Sequence[Problem],
+        samples: int,
+        look: Callable[[Problem, list[str]], None] | None = None,
+    ) -> Iterator[tuple[list[int], Cost]]:
         sampling = Sampling(samples, options.temperature, 1.0, longest, seed)
-        return right_counts(model, start.tokenizer, task, asked, guards[0], sampling, options.batch_size)
+        size = groups * options.num_generations
+        return right_counts(model, start.tokenizer, task, asked, guards[0], sampling, size, look)
 
     def pass_rates(model: PreTrainedModel) -> PassRates | None:
         if not aside:
             return None
-        parts = count(model, aside, options.held_out_samples)
-        return PassRates([right for counts, _ in parts for right in counts], options.held_out_samples)
+        thoughts = Thoughts() if checkable else None
 
+        def look(problem: Problem, completions: list[str]) -> None:
+            if thoughts is not None:
+                thoughts.add(task, problem, completions, options.distillation.trace)
+
+        parts = count(model, aside, options.held_out_samples, look)
+        right = [right for counts, _ in parts for right in counts]
+        return PassRates(right, options.held_out_samples, thoughts)
+
+    # A pretrained model, or one that language models taught, thinks in words of its own.
+    checkable = not pretrained and task.family in TEACHERS and options.distillation.traces is None
     before = pass_rates(start.model)
     meter = Meter(left)
     difficulty, order = _difficulty(learned, options, groups, seed, start.model, count, meter)
@@ -170,7 +200,7 @@ def train(
     if arguments.beta != 0.0 and not model_options.lora_rank:
         _save_reference(start.model, output_dir / "reference")
     later = [1 - (1 - m) * budget.limit / left.limit for m in milestones if m >= share]
-    trainer = PricedGRPOTrainer(
+    trainer: Any = TRAINERS[options.algorithm](
         model=start.model,
         reward_funcs=list(guards),
         args=arguments,
@@ -181,9 +211,11 @@ def train(
     )
     trainer.meter, trainer.schedule = meter, options.schedule
     trainer.resample, trainer.guards = options.resample, guards
+    trainer.value_options = options.value  # PPO's
     trainer.checkpoints = replace(checkpoints, on_resume=lambda spent: checkpoints.on_resume(start_cost + spent))
     quiet(trainer)
     trainer.train()
+    memory = held(trainer)  # before adapters are merged
     steps = steps_of(trainer.state.log_history)
     history = [entry for entry in steps if "reward" in entry]
     model = trained_model(trainer, model_options)
@@ -203,6 +235,7 @@ def train(
         before=before,
         after=after,
         difficulty=difficulty,
+        memory=memory,
     )
 
 
@@ -254,51 +287,19 @@ def _check_problems(problems: Sequence[Problem], groups: int) -> None:
         )
 
 
+def _check_model(options: GRPOOptions, model: ModelOptions) -> None:
+    if options.algorithm == "ppo" and model.lora_rank:
+        raise UserError(
+            "PPO trains every weight of the policy and of its value model.",
+            where="model.lora_rank",
+            cure="Give 0, or take algorithm=grpo or rloo, which have no value model.",
+        )
+
+
 def _save_reference(model: PreTrainedModel, folder: Path) -> None:
     """TRL loads the reference model by the policy's name: let that name the start checkpoint."""
     model.save_pretrained(folder)
     model.config._name_or_path = str(folder)
-
-
-def _arguments(options: GRPOOptions, output_dir: Path, seed: int, longest: int, rate: float) -> GRPOConfig:
-    """TRL's arguments.
-
-    Raises:
-        UserError: if TRL does not know an option, or refuses its value.
-    """
-    own = checked_options(options.trainer, GRPOConfig, "method.grpo.trainer")
-    values = {
-        **common_arguments(options, output_dir, seed),
-        "learning_rate": rate,
-        "num_generations": options.num_generations,
-        "beta": options.beta,
-        "use_bias_correction_kl": ESTIMATORS[options.kl_estimator],
-        "epsilon": options.epsilon,
-        "epsilon_high": options.high,
-        "loss_type": options.loss_type,
-        "importance_sampling_level": options.importance_sampling_level,
-        "scale_rewards": options.scale_rewards,
-        "temperature": options.temperature,
-        "shuffle_dataset": options.curriculum == "none",
-        "max_completion_length": longest,
-        "logging_steps": 1,
-        **own,
-    }
-    try:
-        arguments = GRPOConfig(**values)
-    except (ValueError, TypeError) as error:
-        raise UserError(
-            f"TRL refuses these options: {error}", where="method.grpo.trainer", cure="Change what it names."
-        ) from None
-    if arguments.use_vllm and find_spec("vllm") is None:
-        raise UserError("vLLM is not installed.", where="method.grpo.trainer.use_vllm", cure=INSTALL)
-    if options.resample and arguments.world_size > 1:
-        raise UserError(
-            f"groups are drawn again in one process only, here are {arguments.world_size}.",
-            where="method.grpo.resample",
-            cure="Start one process, or give 0.",
-        )
-    return arguments
 
 
 def _rows(task: Task, problems: Sequence[Problem], order: Sequence[int], tokenizer: PreTrainedTokenizerBase) -> Dataset:

@@ -26,8 +26,8 @@ app.add_typer(bench_app, name="bench")
 Overrides = Annotated[
     list[str] | None,
     typer.Argument(
-        help="key=value: task=[sudoku-4x4,maze-8x8] method=[trm,cot] budget.limit=1e12 method.trm.n=4 experiment=cpu; "
-        "a variant of your own: method.deep.base=trm method.deep.n=12",
+        help="key=value: task=[sudoku-4x4,maze-8x8] method=[trm,cot] budget.limit=1e12 method.trm.n=4 experiment=cpu "
+        "model=FOLDER_OR_HUB_NAME; a variant of your own: method.deep.base=trm method.deep.n=12",
         show_default=False,
     ),
 ]
@@ -39,6 +39,13 @@ Resume = Annotated[
 Model = Annotated[
     str | None, typer.Option("--model", help="Folder or hub name of a pretrained language model.", show_default=False)
 ]
+UnsafeCode = Annotated[
+    bool,
+    typer.Option(
+        "--unsafe-code",
+        help="Where nothing isolates model-written code, run it all the same: it can do whatever you can.",
+    ),
+]
 ResultFile = Annotated[Path | None, typer.Option(help="JSON with all numbers.", show_default=False)]
 
 INTERRUPTED = 130  # what a shell reports after Ctrl-C
@@ -49,23 +56,33 @@ CANNOT_WRITE = (
 
 @app.command()
 def compare(
-    overrides: Overrides = None, out: Out = None, fresh: Fresh = False, resume: Resume = True, model: Model = None
+    overrides: Overrides = None,
+    out: Out = None,
+    fresh: Fresh = False,
+    resume: Resume = True,
+    model: Model = None,
+    unsafe_code: UnsafeCode = False,
 ) -> None:
     """Train every method on every task under one budget, and write the report."""
     from reasoning_kit.compare import compare as run_comparison
 
-    report = run_comparison(_with_model(overrides, model), out, fresh, _console(), resume)
+    report = run_comparison(_with(overrides, model, unsafe_code), out, fresh, _console(), resume)
     _console().print(f"\nReport: [bold]{report.absolute()}[/bold]")
 
 
 @app.command()
 def train(
-    overrides: Overrides = None, out: Out = None, fresh: Fresh = False, resume: Resume = True, model: Model = None
+    overrides: Overrides = None,
+    out: Out = None,
+    fresh: Fresh = False,
+    resume: Resume = True,
+    model: Model = None,
+    unsafe_code: UnsafeCode = False,
 ) -> None:
     """Train one method on one task: train task=sudoku-4x4 method=trm."""
     from reasoning_kit.compare import train_one
 
-    folder = train_one(_with_model(overrides, model), out, fresh, _console(), resume)
+    folder = train_one(_with(overrides, model, unsafe_code), out, fresh, _console(), resume)
     _console().print(f"\nTrained: [bold]{folder.absolute()}[/bold]   (reasoning-kit eval or solve takes this folder)")
 
 
@@ -75,11 +92,12 @@ def evaluate(
     overrides: Annotated[
         list[str] | None, typer.Argument(help="Other test problems: test_size=1000 seed=7 test_file=PATH")
     ] = None,
+    unsafe_code: UnsafeCode = False,
 ) -> None:
     """Answer the test problems of a finished run again, or others: other seed, size or file."""
     from reasoning_kit.inspect_run import evaluate_run
 
-    evaluate_run(run, overrides or [], _console())
+    evaluate_run(run, overrides or [], _console(), unsafe_code)
 
 
 @app.command()
@@ -108,11 +126,12 @@ def teach(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the traces; runs/teacher-TASK if not given.")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Move traces of another configuration aside.")] = False,
+    unsafe_code: UnsafeCode = False,
 ) -> None:
     """Let a language model write traces of the training problems; those with a right answer can be distilled."""
     from reasoning_kit.teach import teach as write_traces
 
-    folder = write_traces(overrides or [], out, fresh, _console())
+    folder = write_traces(_with(overrides, None, unsafe_code), out, fresh, _console())
     _console().print(
         f"\nTraces: [bold]{folder.absolute()}[/bold]   (learn them with method.cot.traces={folder})", soft_wrap=True
     )
@@ -132,12 +151,14 @@ def scale(
     samples: Annotated[int, typer.Option(help="Language model: thoughts about a problem that vote.")] = 16,
     temperature: Annotated[float, typer.Option(help="Language model: at which they are drawn.")] = 0.8,
     out: Annotated[Path | None, typer.Option(help="Folder of the results; RUN/scaling if not given.")] = None,
+    unsafe_code: UnsafeCode = False,
 ) -> None:
     """Draw accuracy against compute per puzzle: more steps, halting, trajectories, votes; longer or more thoughts."""
     from reasoning_kit.scale import scale_run
 
+    chosen, console = overrides or [], _console()
     page = scale_run(
-        run, overrides or [], _console(), depth, trajectories, votes, noise, precision, samples, temperature, out
+        run, chosen, console, depth, trajectories, votes, noise, precision, samples, temperature, out, unsafe_code
     )
     _console().print(f"\nPage: [bold]{page.absolute()}[/bold]")
 
@@ -161,11 +182,13 @@ def parity(
 
 
 @app.command()
-def estimate(overrides: Overrides = None, model: Model = None, probe: bool = True) -> None:
+def estimate(
+    overrides: Overrides = None, model: Model = None, probe: bool = True, unsafe_code: UnsafeCode = False
+) -> None:
     """Parameters, FLOPs, memory and time of a comparison, before anything runs."""
     from reasoning_kit.estimate import estimate as run_estimate
 
-    run_estimate(_with_model(overrides, model), probe, _console())
+    run_estimate(_with(overrides, model, unsafe_code), probe, _console())
 
 
 @app.command()
@@ -269,6 +292,18 @@ def bench_trm_solve(
     trm_solve(run, overrides or [], repeats, batch_size, steps, precision, out, _console())
 
 
+@bench_app.command("grpo-step")
+def bench_grpo_step(
+    overrides: Overrides = None,
+    steps: Annotated[int, typer.Option(help="Measured steps of each run.")] = 10,
+    out: ResultFile = None,
+) -> None:
+    """Where the time of a step of GRPO goes: generation, passes, rewards, the rest."""
+    from reasoning_kit.speed.commands import grpo_step
+
+    grpo_step(overrides or [], steps, out, _console())
+
+
 @bench_app.command("time-to-accuracy")
 def bench_time_to_accuracy(
     overrides: Overrides = None,
@@ -308,10 +343,14 @@ def _console() -> Any:
     return Console()
 
 
-def _with_model(overrides: list[str] | None, model: str | None) -> list[str]:
+def _with(overrides: list[str] | None, model: str | None, unsafe_code: bool) -> list[str]:
+    """The overrides with what options say in their place."""
+    from reasoning_kit.composition import model_path
+
     chosen = list(overrides or [])
-    quoted = (model or "").replace("'", "\\'")  # a path may hold signs that Hydra would read as its own
-    return chosen if model is None else [*chosen, f"model.path='{quoted}'"]
+    if model is not None:
+        chosen.append(model_path(model))
+    return [*chosen, "unsafe_code=true"] if unsafe_code else chosen
 
 
 def main() -> None:

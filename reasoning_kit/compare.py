@@ -10,7 +10,7 @@ from rich.console import Console
 from benchmarks.errors import UserError
 from cot_distill.options import SFTOptions
 from grpo.options import GRPOOptions
-from reasoning_kit.config import ExperimentConfig, load_config
+from reasoning_kit.config import ExperimentConfig, load_config, started
 from reasoning_kit.environment import free_cores
 from reasoning_kit.launch import Job, launch
 from reasoning_kit.results import is_finished, settle
@@ -88,11 +88,11 @@ def check_teachers(config: ExperimentConfig) -> None:
 
     for task_name, task in config.tasks.items():
         for method, entry in config.methods.items():
-            key, options = f"method.{method}", entry.options
+            key, options = f"method.{method}", started(entry.options, task, config.model)
             if isinstance(options, GRPOOptions):
-                if options.start != "distill":
+                if options.taught is None:
                     continue
-                key, options = f"{key}.distillation", options.distillation
+                key, options = f"{key}.distillation", options.taught
             elif entry.base != "cot":
                 continue
             assert isinstance(options, SFTOptions)

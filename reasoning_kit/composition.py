@@ -46,6 +46,7 @@ def compose(overrides: Sequence[str]) -> dict[str, Any]:
     from omegaconf import OmegaConf
     from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
+    overrides = [_model(override) for override in overrides]
     made = defined_here(overrides, choices("method"))
     prepared = [_prepare(override, made) for override in overrides]
     groups = [override for override in prepared if override.partition("=")[0] in GROUPS]
@@ -65,6 +66,23 @@ def compose(overrides: Sequence[str]) -> dict[str, Any]:
         raise UserError(f"cannot be read ({reason}).", where=" ".join(overrides), cure="Write key=value.") from None
     assert isinstance(composed, dict)
     return {str(key): value for key, value in composed.items()}
+
+
+def model_path(path: str) -> str:
+    """The override that names a pretrained model; a path may hold signs that Hydra would read as its own."""
+    quoted = path.replace("'", "\\'")
+    return f"model.path='{quoted}'"
+
+
+def _model(override: str) -> str:
+    """``model=X`` chooses a file of ``configs/model``; where there is none, a folder or a hub name, which has a slash.
+    A word that is neither stays as it is, and is refused as a choice."""
+    key, _, value = override.partition("=")
+    named = value.strip("'\"")
+    if key != "model" or named.removesuffix(".yaml") in choices("model"):
+        return override
+    path = Path(named).expanduser()
+    return model_path(str(path) if named.startswith("~") else named) if "/" in named or path.is_dir() else override
 
 
 def _prepare(override: str, made: set[str]) -> str:
@@ -88,6 +106,8 @@ def _prepare(override: str, made: set[str]) -> str:
 
 def _unknown(group: str, name: str, override: str) -> UserError:
     cure = did_you_mean(name, choices(group))
+    if group == "model":
+        cure += " A pretrained model: its folder, or its hub name, OWNER/NAME."
     if group == "method" and NAME.fullmatch(name):
         cure += f" {needs_base(name)}"
     return UserError(f"unknown {group} '{name}'.", where=override, cure=cure)

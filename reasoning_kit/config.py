@@ -19,7 +19,9 @@ from benchmarks.errors import UserError, did_you_mean
 from benchmarks.grid_task import require_grid
 from benchmarks.puzzles.hub import is_hub, whole_name
 from benchmarks.task import Task, family_class, load_task
-from cot_distill.options import ModelOptions
+from cot_distill.options import ModelOptions, SFTOptions
+from cot_distill.traces import TEACHERS
+from grpo.options import GRPOOptions
 from reasoning_kit.checking import at_least, checked, mapping
 from reasoning_kit.composition import choices, compose, published_options
 from reasoning_kit.methods import METHODS, BaseName, Entry, Options, check_methods, label_of
@@ -167,8 +169,8 @@ class ExperimentConfig:
                 task=task,
                 method=method,
                 base=entry.base,
-                options=entry.options,
-                model=self.model,
+                options=started(entry.options, task, own_model(method, entry.options, self.model)),
+                model=own_model(method, entry.options, self.model),
                 budget=self.budget,
                 seed=seed,
                 evaluation=self.evaluation,
@@ -179,6 +181,22 @@ class ExperimentConfig:
             for task_name, task in self.tasks.items()
             for method, entry in self.methods.items()
         ]
+
+
+def own_model(method: str, options: Options, model: ModelOptions) -> ModelOptions:
+    """The language model that a method trains: the comparison's, with what the method has of its own."""
+    if isinstance(options, (SFTOptions, GRPOOptions)):
+        return options.model.over(model, f"method.{method}.model")
+    return model
+
+
+def started(options: Options, task: TaskOptions, model: ModelOptions) -> Options:
+    """The options of a method on one task: where GRPO would distill a pretrained model first, and no program can teach
+    the family, it starts from the model as it is."""
+    if not isinstance(options, GRPOOptions) or options.start != "distill" or model.path is None:
+        return options
+    taught = task.family in TEACHERS or options.distillation.traces is not None
+    return options if taught else replace(options, start="model")
 
 
 def _names(files: str | list[str] | None) -> list[str]:
@@ -254,8 +272,9 @@ def check_config(raw: Mapping[str, Any]) -> ExperimentConfig:
     raw = dict(raw)
     raw.pop("experiment", None)
     sizes = {key: raw.pop(key) for key in ("train_size", "test_size") if raw.get(key) is not None}
+    unsafe_code = raw.pop("unsafe_code", None)
     simple = {"name", "seeds", "jobs", "threads", "checkpoint_minutes", "out", "data"}
-    known = simple | {"task", "method", "model", "budget", "evaluation", "train_size", "test_size"}
+    known = simple | {"task", "method", "model", "budget", "evaluation", "train_size", "test_size", "unsafe_code"}
     for key in raw:
         if key not in known:
             raise UserError(f"unknown key '{key}'.", where="configuration", cure=did_you_mean(key, known))
@@ -274,6 +293,8 @@ def check_config(raw: Mapping[str, Any]) -> ExperimentConfig:
         budget=checked(Budget, raw.get("budget") or {}, "budget"),
         evaluation=checked(EvaluationOptions, raw.get("evaluation") or {}, "evaluation"),
     )
+    if unsafe_code:
+        config = replace(config, tasks=with_unsafe_code(config.tasks))
     _check_forms(config)
     _check_batches(config)
     for key in ("seeds", "jobs", "threads"):
@@ -285,6 +306,26 @@ def check_config(raw: Mapping[str, Any]) -> ExperimentConfig:
             f"{config.checkpoint_minutes!r} is no time.", where="checkpoint_minutes", cure="Give minutes; 0 for none."
         )
     return config
+
+
+def with_unsafe_code(tasks: Mapping[str, TaskOptions]) -> dict[str, TaskOptions]:
+    """The tasks, those that run model-written code with ``unsafe_code: true``: what ``--unsafe-code`` asks for.
+
+    Raises:
+        UserError: if no task runs code.
+    """
+
+    def runs_code(task: TaskOptions) -> bool:
+        return "unsafe_code" in {f.name for f in fields(family_class(task.family))}  # type: ignore[arg-type]
+
+    if not any(runs_code(task) for task in tasks.values()):
+        raise UserError(
+            f"no task here runs model-written code ({', '.join(tasks)}).", where="--unsafe-code", cure="Leave it out."
+        )
+    return {
+        name: replace(task, options={**task.options, "unsafe_code": True}) if runs_code(task) else task
+        for name, task in tasks.items()
+    }
 
 
 def _check_forms(config: ExperimentConfig) -> None:

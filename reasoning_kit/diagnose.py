@@ -14,6 +14,7 @@ from rich.table import Table
 
 from benchmarks.errors import UserError
 from benchmarks.records import RunRecord
+from grpo.step_shares import shares
 
 PARTS = 10  # rows of the course
 SKIPPED = "skip-\nped"
@@ -31,6 +32,7 @@ COLUMNS = {  # heading -> key of the history, format
     "of\nright": ("length/right", ".0f"),
     "of\nwrong": ("length/wrong", ".0f"),
     "cut": ("completions/clipped_ratio", ".0%"),
+    "ex-\nplained": ("value/explained", ".0%"),
 }
 SHARES = ("groups/no_signal", "groups/all_right", "groups/all_wrong")  # of the groups drawn
 BLANK = ""
@@ -58,6 +60,8 @@ def diagnose_run(folder: Path, console: Console) -> None:
     console.print(_course(found["history"], f"{name} on {record.task['name']}, seed {record.seed}"))
     if found["before"] is not None:
         console.print(_pass_rates(found["before"], found["after"]))
+    if (times := shares(found["history"])) is not None:
+        console.print(escape(times.text), highlight=False, soft_wrap=True)
     for line in found["verdict"]:
         console.print(f"[bold]-[/bold] {escape(line)}", highlight=False, soft_wrap=True)
 
@@ -95,4 +99,8 @@ def _pass_rates(before: Mapping[str, Any], after: Mapping[str, Any]) -> Table:
         table.add_column(heading, justify="right")
     for k, share in before["pass_at_k"].items():
         table.add_row(f"pass@{k}", f"{share:.1%}", f"{after['pass_at_k'][k]:.1%}")
+    if before.get("thoughts"):  # where a programmatic teacher can check them
+        thoughts = [rates["thoughts"] for rates in (before, after)]
+        table.add_row("right thoughts", *(f"{each['right'] / each['completions']:.1%}" for each in thoughts))
+        table.add_row("characters of a thought", *(f"{each['mean_length']:.0f}" for each in thoughts))
     return table

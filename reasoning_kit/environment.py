@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from shutil import which
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -35,9 +36,10 @@ def versions() -> dict[str, str]:
 
 
 def git_revision() -> dict[str, Any]:
-    """Commit of the checkout that the code runs from and whether it was changed; empty for an installed package."""
+    """Commit of the checkout that the code runs from and whether it was changed; empty for an installed package, and
+    where there is no git to ask."""
     folder = Path(__file__).parent.parent
-    if not (folder / ".git").exists():
+    if not (folder / ".git").exists() or which("git") is None:
         return {}
 
     def git(*words: str) -> str:

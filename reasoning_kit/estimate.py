@@ -33,7 +33,8 @@ class Estimate:
     """One method on one task.
 
     Attributes:
-        flops_per_step: of one optimiser step; for GRPO with its generation.
+        parameters: of the model that answers, a pupil where there is one.
+        flops_per_step: of one optimiser step; for GRPO with its generation; where a pupil follows, the mean.
         flops_per_answer: of one answer at full depth or full length; with ``parameters`` ``None`` for a served model.
         steps: that the budget pays for; ``None`` where only time limits it.
         state_bytes: weights, gradients and optimiser; activations come on top.
@@ -100,19 +101,57 @@ def estimate_run(spec: RunSpec, probe: bool) -> Estimate:
         return Estimate(spec.task_name, spec.method, None, 0.0, None, None, 0, None)
     task = spec.task.load()
     recursive = spec.base in ("trm", "direct")
-    parameters, per_step, per_answer, examples = (_recursive if recursive else _language_model)(spec, task)
-    per_unit = {"flops": per_step, "steps": 1.0, "examples": examples}.get(spec.budget.unit)
-    steps = None if per_unit is None else spec.budget.limit / per_unit
+    phases = _phases(spec)
+    priced = [(_recursive if recursive else _language_model)(phase, task) for _, phase in phases]
+    parameters, _, per_answer, _ = priced[-1]
+    steps = _steps(spec.budget, [share for share, _ in phases], priced)
+    weights = steps or [share for share, _ in phases]
     return Estimate(
         task=spec.task_name,
         method=spec.method,
         parameters=parameters,
-        flops_per_step=per_step,
+        flops_per_step=sum(weight * each[1] for weight, each in zip(weights, priced, strict=True)) / sum(weights),
         flops_per_answer=per_answer,
-        steps=steps,
-        state_bytes=ADAM_COPIES * 4 * parameters,
+        steps=None if steps is None else sum(steps),
+        state_bytes=4 * max(_copies(phase) * each[0] for (_, phase), each in zip(phases, priced, strict=True)),
         seconds=_probe(spec) if probe else None,
     )
+
+
+def _phases(spec: RunSpec) -> list[tuple[float, RunSpec]]:
+    """Trainings of different models with their shares of the budget: of a policy that teaches, its own and the pupil's.
+    Writing between them has no steps; where it takes none of the budget's unit, the pupil gets its share."""
+    options: Any = spec.options
+    if spec.base != "grpo" or not options.pupil.samples:
+        return [(1.0, spec)]
+    pupil = options.pupil
+    policy = replace(spec, options=replace(options, pupil=replace(pupil, samples=0)))
+    model = pupil.model.over(spec.model, f"method.{spec.method}.pupil.model")
+    learner = replace(spec, base="cot", options=pupil.distillation, model=model)
+    left = 1 - pupil.policy_share if spec.budget.unit == "steps" else pupil.share
+    return [(pupil.policy_share, policy), (left, learner)]
+
+
+def _copies(spec: RunSpec) -> int:
+    """Numbers held per parameter: of what is trained, of a reference model, and of PPO's value model."""
+    options: Any = spec.options
+    if spec.base != "grpo":
+        return ADAM_COPIES
+    reference = bool(options.beta) and not spec.model.lora_rank
+    return ADAM_COPIES + reference + ADAM_COPIES * (options.algorithm == "ppo")
+
+
+def _steps(
+    budget: Budget, shares: Sequence[float], priced: Sequence[tuple[int, float, float, float]]
+) -> list[float] | None:
+    """Of each phase; ``None`` where only time limits them."""
+    found = []
+    for share, (_, per_step, _, examples) in zip(shares, priced, strict=True):
+        per_unit = {"flops": per_step, "steps": 1.0, "examples": examples}.get(budget.unit)
+        if per_unit is None:
+            return None
+        found.append(share * budget.limit / per_unit)
+    return found
 
 
 def _recursive(spec: RunSpec, task: Task) -> tuple[int, float, float, float]:
@@ -142,7 +181,7 @@ def _language_model(spec: RunSpec, task: Task) -> tuple[int, float, float, float
     import torch
     from transformers import AutoModelForCausalLM
 
-    from benchmarks.compute import CausalLMShape
+    from benchmarks.compute import language_model_price
     from benchmarks.text_form import Style
     from cot_distill.language_model import load_tokenizer, model_config
     from cot_distill.rows import Left, programmatic, tokenized
@@ -154,7 +193,7 @@ def _language_model(spec: RunSpec, task: Task) -> tuple[int, float, float, float
     model_configuration = model_config(spec.model, len(tokenizer))
     with torch.device("meta"):
         parameters = AutoModelForCausalLM.from_config(model_configuration).num_parameters()
-    shape = CausalLMShape.of(model_configuration)
+    shape = language_model_price(model_configuration)
     style: Style = "answer_only" if spec.base == "answer_only" else "cot"
     taught: Style = (
         "answer_only" if spec.base == "grpo" and not styles(task) else style
@@ -164,10 +203,17 @@ def _language_model(spec: RunSpec, task: Task) -> tuple[int, float, float, float
     rows = list(tokenized(task, load_splits(few)[1].train, tokenizer, style, teach, Left()))
     length = max(len(row["input_ids"]) for row in rows)
     prompt = max(row["labels"].count(-100) for row in rows)
-    batch = options.batch_size
+    batch = options.batch_size * int(options.trainer.get("gradient_accumulation_steps", 1))
     per_step = shape.training_step(batch, length)
     if spec.base == "grpo":
         per_step += shape.generation(batch, prompt, length - prompt)
+        scored = bool(options.beta) + (
+            options.algorithm == "rloo" or (options.algorithm == "ppo" and bool(options.beta))
+        )
+        per_step += scored * shape.forward(batch, length)
+        if options.algorithm == "ppo":
+            value = shape.with_head(1)
+            per_step += value.training_step(batch, length) + value.forward(batch, length)
     return parameters, per_step, shape.generation(1, prompt, length - prompt), batch
 
 
@@ -177,6 +223,10 @@ def _probe(spec: RunSpec) -> float:
 
     if spec.budget.unit == "seconds":
         return spec.budget.limit
+    phases = _phases(spec)
+    if len(phases) > 1:  # writing at the pace of the policy's training, which is mostly writing
+        pupil_share = phases[-1][0]
+        return (1 - pupil_share) * _probe(phases[0][1]) + pupil_share * _probe(phases[-1][1])
     task, splits = load_splits(replace(spec, task=replace(spec.task, test_size=1)))
     moments: list[tuple[float, float]] = []
 
@@ -187,7 +237,7 @@ def _probe(spec: RunSpec) -> float:
     options: Any = spec.options
     if spec.base == "grpo":  # the steps alone
         options = replace(options, held_out=0, curriculum="none")
-        if options.start == "distill":
+        if options.taught is not None:
             options = replace(options, start="model", max_new_tokens=options.max_new_tokens or 64)
     short = replace(spec, budget=steps, options=options)
     with tempfile.TemporaryDirectory() as folder:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+import trm.autoregressive.modeling  # noqa: F401  # AutoModelForCausalLM knows it then
 from benchmarks.checkpoints import ONLY_IF_ARGUED, Checkpoints, clear
 from benchmarks.compute import Cost
 from benchmarks.errors import UserError
@@ -162,7 +163,9 @@ def _tidy(spec: RunSpec, trainer: Path) -> None:
     options: Any = spec.options
     phases = {trainer: options.trainer} if spec.base != "prompted" else {}
     if spec.base == "grpo":
-        phases[trainer / "start"] = options.distillation.trainer
+        policy = trainer / "policy" if options.pupil.samples else trainer
+        phases |= {policy: options.trainer, policy / "start": options.distillation.trainer}
+        phases[trainer / "pupil"] = options.pupil.distillation.trainer
     for place, arguments in phases.items():
         clear(place, keep_checkpoints=arguments.get("save_strategy", "no") != "no")
     (trainer / UNFINISHED).unlink(missing_ok=True)
@@ -193,7 +196,7 @@ def train(
         return _train_distilled(spec, task, problems, common)
     if spec.base == "prompted":
         return _train_prompted(spec, task, folder, checkpoints)
-    return _train_grpo(spec, task, problems, common)
+    return _train_grpo(spec, task, problems, folder, common)
 
 
 def _train_recursive(spec: RunSpec, task: Task, problems: list[Problem], common: dict[str, Any]) -> Trained:
@@ -226,7 +229,7 @@ def _train_distilled(spec: RunSpec, task: Task, problems: list[Problem], common:
     style: Style = "cot" if spec.base == "cot" else "answer_only"
     result = train_distilled(task, problems, options, spec.model, style, **common)
     notes = [*_outside_knowledge(spec), *result.warnings]
-    if spec.base == "cot":
+    if spec.base == "cot" and options.content == "right":
         notes.append(_teaching(options.traces))
     return _trained_language_model(result, result.solver(task, style), notes, {})
 
@@ -245,39 +248,34 @@ def _teaching(traces: str | None) -> str:
     )
 
 
-def _train_grpo(spec: RunSpec, task: Task, problems: list[Problem], common: dict[str, Any]) -> Trained:
-    from grpo.train import train as train_policy
+def _train_grpo(spec: RunSpec, task: Task, problems: list[Problem], folder: Path, common: dict[str, Any]) -> Trained:
+    from reasoning_kit.policy_notes import policy_diagnostics, policy_notes, pupil_diagnostics, pupil_notes
 
     options: Any = spec.options
-    start: list[float] = []
-    result = train_policy(task, problems, options, spec.model, **common, at_start=lambda solver: start.append(
-        evaluate(solver, task, load_splits(spec)[1].test, spec.evaluation.batch_size).accuracy
-    ))  # fmt: skip
-    notes = [*_outside_knowledge(spec), *result.warnings]
-    if options.start == "distill":
-        share = getattr(result.start_cost, spec.budget.unit) / spec.budget.limit
-        notes.append(
-            f"Starts from a distilled checkpoint that took {share:.0%} of the budget and its solver-written traces; "
-            f"it solved {start[0]:.1%} before GRPO."
-        )
-    elif options.start != "model":
-        notes.append(f"Starts from {options.start}, whose own training is not counted; it solved {start[0]:.1%}.")
-    if result.before is not None:
-        notes.append(f"{len(result.before.right)} of {len(problems)} training problems are kept aside for pass@k.")
-    if result.difficulty is not None:
-        cost = result.difficulty["cost"][spec.budget.unit] / spec.budget.limit
-        notes.append(f"The curriculum's pass rates of the start checkpoint took {cost:.0%} of the budget.")
-    diagnostics = {
-        "start_accuracy": start[0],
-        "start_cost": result.start_cost.to_dict(),
-        "history": result.steps,
-        "verdict": result.diagnosis.lines,
-        "signs": [sign.name for sign in result.diagnosis.signs],
-        "before": None if result.before is None else result.before.to_dict(),
-        "after": None if result.after is None else result.after.to_dict(),
-        "difficulty": result.difficulty,
-    }
-    notes += result.diagnosis.lines
+    seen: dict[str, float] = {}
+
+    def test(name: str) -> Callable[[Solver], None]:
+        problems = load_splits(spec)[1].test
+        return lambda solver: seen.update({name: evaluate(solver, task, problems, spec.evaluation.batch_size).accuracy})
+
+    common |= {"at_start": test("start")}
+    pupil = None
+    if options.pupil.samples:
+        from grpo.pupil import train as train_pupil
+
+        pupil = train_pupil(task, problems, options, spec.model, **common, keep=folder, at_policy=test("policy"))
+        policy = pupil.policy
+    else:
+        from grpo.train import train as train_policy
+
+        policy = train_policy(task, problems, options, spec.model, **common)
+    notes = [*_outside_knowledge(spec), *policy_notes(spec, policy, seen["start"], len(problems))]
+    notes += policy.diagnosis.lines
+    diagnostics = policy_diagnostics(policy, seen["start"])
+    if pupil is not None:
+        notes += pupil_notes(spec, pupil, seen["policy"])
+        diagnostics["pupil"] = pupil_diagnostics(pupil, seen["policy"])
+    result = pupil or policy
     return _trained_language_model(result, result.solver(task, "cot"), notes, diagnostics)
 
 

@@ -21,7 +21,7 @@ from benchmarks.evaluation import Solver
 from benchmarks.problem import Problem
 from benchmarks.records import RunRecord
 from benchmarks.task import Task
-from reasoning_kit.config import RunSpec, TaskOptions, checked, find_data_file, spec_from_dict
+from reasoning_kit.config import RunSpec, TaskOptions, checked, find_data_file, spec_from_dict, with_unsafe_code
 from reasoning_kit.environment import use_free_cores
 
 if TYPE_CHECKING:
@@ -30,22 +30,31 @@ if TYPE_CHECKING:
 EVALUATION_KEYS = ("test_size", "seed", "test_file")  # what eval can change about the problems
 
 
-def load_run(folder: Path) -> RunSpec:
+def load_run(folder: Path, unsafe_code: bool = False) -> RunSpec:
     """The specification of a finished run.
 
+    Args:
+        unsafe_code: run model-written code now without isolation where none works.
+
     Raises:
-        UserError: if the folder holds none.
+        UserError: if the folder holds none, or a task that runs no code is to run it unsafely.
     """
-    return spec_from_dict(RunRecord.load(folder).config)
+    spec = spec_from_dict(RunRecord.load(folder).config)
+    if unsafe_code:
+        return replace(spec, task=with_unsafe_code({spec.task_name: spec.task})[spec.task_name])
+    return spec
 
 
-def evaluate_run(folder: Path, overrides: Sequence[str], console: Console) -> None:
+def evaluate_run(folder: Path, overrides: Sequence[str], console: Console, unsafe_code: bool = False) -> None:
     """Print accuracy with its interval and the price of an answer; write ``eval.json`` beside the record.
+
+    Args:
+        unsafe_code: run model-written code without isolation where none works.
 
     Raises:
         UserError: if the run is not finished, an option is unknown, a file is wrong, or a problem was trained on.
     """
-    spec = load_run(folder)
+    spec = load_run(folder, unsafe_code)
     from benchmarks.evaluation import evaluate
     from benchmarks.records import write_atomically
     from reasoning_kit.experiment import summarise

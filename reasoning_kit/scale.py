@@ -57,6 +57,7 @@ def scale_run(
     samples: int = 16,
     temperature: float = 0.8,
     out: Path | None = None,
+    unsafe_code: bool = False,
 ) -> Path:
     """Measure, print a table, and write ``scaling.json``, ``scaling.parquet`` and ``scaling.html``; returns the page.
 
@@ -65,6 +66,7 @@ def scale_run(
         noise: the run's own, if not given.
         samples, temperature: of a language model; the four before are of a recursive one.
         out: folder of the results; ``scaling`` in the run's folder if not given.
+        unsafe_code: as in ``eval``.
 
     Raises:
         UserError: if the run is not finished or does not think, an option is wrong, or a problem was trained on.
@@ -74,7 +76,7 @@ def scale_run(
     from reasoning_kit.inspect_run import chosen_problems, load_run
     from reasoning_kit.report.scaling import scaling_page, scaling_table
 
-    spec = load_run(folder)
+    spec = load_run(folder, unsafe_code)
     options: Any = spec.options
     if spec.base == "trm":
         recursion = longer_recursion.Settings(

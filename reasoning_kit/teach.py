@@ -16,7 +16,7 @@ from reasoning_kit.config import TaskOptions, load_config
 from reasoning_kit.report import formatting as f
 
 EXAMPLE = "reasoning-kit teach task=gsm8k teacher.base_url=http://localhost:8000/v1 teacher.model=NAME --out FOLDER"
-OTHER_KEYS = ("task", "train_size", "test_size", "data")  # what else a teacher must know
+OTHER_KEYS = ("task", "train_size", "test_size", "data", "unsafe_code")  # what else a teacher must know
 
 
 def teach(overrides: Sequence[str], out: Path | None, fresh: bool, console: Console) -> Path:

@@ -10,7 +10,7 @@ import re
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import ClassVar, NoReturn
 
 from benchmarks.errors import UserError
 from benchmarks.problem import Answer, Problem, Verdict
@@ -58,6 +58,8 @@ class CodeProblems(PublishedText):
 
     measure: Measure = "valid"
     unsafe_code: bool = False
+
+    concurrent: ClassVar[bool] = True
 
     # --- problems -------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""``bench trm-step`` and ``bench trm-solve``: checked, measured, shown, written."""
+"""``bench trm-step``, ``trm-solve`` and ``grpo-step``: checked, measured, shown, written."""
 
 from __future__ import annotations
 
@@ -165,3 +165,26 @@ def trm_solve(
     console.print(solve_table(found))
     if out is not None:
         write_result(out, {"run": str(run.absolute()), "overrides": list(overrides)} | found.to_dict())
+
+
+def grpo_step(overrides: Sequence[str], steps: int, out: Path | None, console: Console) -> None:
+    """Show a table and write ``out``.
+
+    Args:
+        overrides: as of ``train``; several tasks and variants of GRPO are measured in turn.
+
+    Raises:
+        UserError: for a mistake in the configuration, or a budget that ends too early.
+    """
+    from reasoning_kit.speed.grpo_step import configured, measure, shares_table
+
+    at_least(1, steps, "--steps")
+    config = configured(overrides)
+    import torch
+
+    torch.set_num_threads(config.threads)
+    with progress_line(console) as tell:
+        rows = [measure(spec, steps, tell).to_dict() for spec in config.runs()]
+    console.print(shares_table(rows))
+    if out is not None:
+        write_result(out, {"overrides": list(overrides), "threads": config.threads, "rows": rows})

@@ -16,6 +16,7 @@ from benchmarks.budget import Budget
 from benchmarks.errors import UserError
 from benchmarks.evaluation import evaluate
 from benchmarks.task import load_task
+from benchmarks.text_form import told
 from cot_distill.language_model import load_pretrained
 from cot_distill.options import ModelOptions, SFTOptions
 from cot_distill.solver import CausalLMSolver
@@ -41,7 +42,7 @@ def byte_pairs(texts: list[str]) -> PreTrainedTokenizerFast:
     core.decoder = decoders.ByteLevel()
     special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
     alphabet = pre_tokenizers.ByteLevel.alphabet()
-    core.train_from_iterator(texts, BpeTrainer(vocab_size=300, special_tokens=special, initial_alphabet=alphabet))
+    core.train_from_iterator(texts, BpeTrainer(vocab_size=400, special_tokens=special, initial_alphabet=alphabet))
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=core, eos_token="<|im_end|>", pad_token="<|endoftext|>")
     tokenizer.chat_template = CHAT
     return tokenizer
@@ -55,7 +56,8 @@ def saved(request, tmp_path_factory):
     torch.manual_seed(0)
     folder, raw = tmp_path_factory.mktemp(request.param), tmp_path_factory.mktemp("raw")
     problems = TASK.generate("train", 60, 0)
-    tokenizer = byte_pairs([f"{TASK.instructions}\n\n{TASK.question_text(p)}<think></think>" for p in problems])
+    asked = [f"{told(TASK, style)}\n\n" for style in ("cot", "answer_only")]
+    tokenizer = byte_pairs([f"{words}{TASK.question_text(p)}<think></think>" for words in asked for p in problems])
     config = AutoConfig.for_model(request.param, vocab_size=len(tokenizer), hidden_size=48, num_hidden_layers=2,
         num_attention_heads=4, num_key_value_heads=2, intermediate_size=96, max_position_embeddings=512,
         eos_token_id=tokenizer.eos_token_id, bos_token_id=None,
@@ -108,7 +110,8 @@ def test_the_chat_holds_instructions_and_question_and_ends_with_the_think_token(
     solver = CausalLMSolver(model, tokenizer, TASK, "cot", 8)
     [ids] = solver.prompts([TASK.problem(7, 8)])
     text = tokenizer.decode(ids)
-    assert text == f"<|im_start|>user\n{TASK.instructions}\n\n7+8=<|im_end|>\n<|im_start|>assistant\n<think>"
+    assert text == f"<|im_start|>user\n{told(TASK, 'cot')}\n\n7+8=<|im_end|>\n<|im_start|>assistant\n<think>"
+    assert TASK.instructions in text
 
 
 def test_quantizing_needs_frozen_weights(saved):
