@@ -34,12 +34,13 @@ from cot_distill.train import train as distill
 from cot_distill.vllm_generator import check_vllm
 from grpo.arguments import arguments_of
 from grpo.curriculum import arranged, keep_aside, right_counts
-from grpo.diagnostics import Diagnosis, DiagnosticsCallback, PassRates, Setting, diagnose, steps_of
+from grpo.diagnostics import Diagnosis, DiagnosticsCallback, PassRates, diagnose
 from grpo.memory import Memory, held
 from grpo.options import GRPOOptions
 from grpo.ppo import PPOTrainer
 from grpo.rewards import FAILURES, build_rewards, own_rewards
 from grpo.rloo import PricedRLOOTrainer
+from grpo.signs import Setting, steps_of
 from grpo.start import given_start
 from grpo.thoughts import Thoughts
 from grpo.trainer import PolicyTrainerMixin, PricedGRPOTrainer, ReinforceTrainer

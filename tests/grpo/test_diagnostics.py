@@ -9,7 +9,8 @@ import pytest
 from tiny_policy import MODEL, SMALL, TASK
 
 from benchmarks.budget import Budget
-from grpo.diagnostics import PassRates, Setting, change, diagnose, sharpening, signs
+from grpo.diagnostics import PassRates, diagnose, sharpening
+from grpo.signs import Setting, change, signs
 from grpo.train import train
 
 

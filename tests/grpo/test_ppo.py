@@ -16,9 +16,9 @@ from benchmarks.compute import CausalLMShape
 from benchmarks.errors import UserError
 from cot_distill.language_model import load_pretrained
 from cot_distill.options import ModelOptions
-from grpo.diagnostics import Setting, signs
 from grpo.options import GRPOOptions
 from grpo.ppo import VALUE, PPOTrainer, ValueModel, at_the_end, generalised_advantages
+from grpo.signs import Setting, signs
 from grpo.train import train
 from grpo.value_options import ValueOptions
 
