@@ -39,6 +39,7 @@ class Completion:
         prompt_tokens: read; ``None`` where a server does not tell.
         finished: the model ended it; otherwise it was cut by ``max_new_tokens``.
         ids: the tokens, where they are known.
+        depth: mean supervision steps of a token, by a model that refines each before it is written.
         thought: what a server gives apart from the text as the model's reasoning.
     """
 
@@ -48,6 +49,7 @@ class Completion:
     finished: bool
     ids: tuple[int, ...] = ()
     thought: str = ""
+    depth: float | None = None
 
 
 class Generator(Protocol):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -45,6 +46,9 @@ class TransformersGenerator:
         try:
             with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
                 torch.manual_seed(sampling.seed)
+                if hasattr(self.model, "write"):  # it batches by itself
+                    self._written(ids, sampling, on_result)
+                    return
                 for numbers in batched(range(len(ids)), max(1, self.batch_size // sampling.samples)):
                     written = self._write([ids[number] for number in numbers], sampling)
                     for number, completions in zip(numbers, written, strict=True):
@@ -80,6 +84,34 @@ class TransformersGenerator:
             [self._completion(len(ids[i]), new) for new in written[i * samples : (i + 1) * samples]]
             for i in range(len(ids))
         ]
+
+    def _written(
+        self, ids: list[list[int]], sampling: Sampling, on_result: Callable[[int, list[Completion]], None]
+    ) -> None:
+        """All prompts by a model that has a decoding engine of its own."""
+        found: dict[int, dict[int, Completion]] = {}
+        model: Any = self.model
+
+        def keep(index: int, new: list[int], steps: list[int]) -> None:
+            number = index // sampling.samples
+            completion = self._completion(len(ids[number]), new)
+            depth = sum(steps) / len(steps)
+            samples = found.setdefault(number, {})
+            samples[index] = replace(completion, depth=depth)
+            if len(samples) == sampling.samples:  # in their own order, whichever was done first
+                on_result(number, [samples[each] for each in sorted(samples)])
+                del found[number]
+
+        model.write(
+            [row for row in ids for _ in range(sampling.samples)],
+            self.ends,
+            self.batch_size,
+            keep,
+            max_new_tokens=self._settings(sampling, max(map(len, ids))).max_new_tokens,
+            temperature=sampling.temperature,
+            top_p=sampling.top_p,
+            seed=sampling.seed,
+        )
 
     def _completion(self, prompt: int, new: list[int]) -> Completion:
         """Up to its end token: what a batch appends until its longest completion ends is padding."""

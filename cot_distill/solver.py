@@ -49,7 +49,7 @@ class CausalLMSolver:
         self.max_new_tokens, self.options = max_new_tokens, options or SolverOptions()
         self.weights = weights
         self._loaded: Generator | None = None
-        self.shape = language_model_price(model.config)
+        self.shape: Any = language_model_price(model.config)
         self.end_think: list[int] = tokenizer(END_THINK, add_special_tokens=False)["input_ids"]
 
     def solve(
@@ -177,7 +177,10 @@ class CausalLMSolver:
     def price(self, completions: Sequence[Completion]) -> float:
         """FLOPs of all samples of one problem: one prefill, then each sample's tokens."""
         prompt = completions[0].prompt_tokens or 0
-        whole = [self.shape.generation(1, prompt, c.tokens or 0) for c in completions]
+        whole = [
+            self.shape.generation(1, prompt, c.tokens or 0, *([] if c.depth is None else [c.depth]))
+            for c in completions
+        ]
         return sum(whole) - (len(completions) - 1) * self.shape.generation(1, prompt, 0)
 
     def _solution(self, problem: Problem, completions: list[Completion]) -> Solution:

@@ -319,6 +319,28 @@ def bench_time_to_accuracy(
     _console().print(f"\nResults: [bold]{path.absolute()}[/bold]", soft_wrap=True)
 
 
+@bench_app.command("refinement")
+def bench_refinement(
+    run: Annotated[
+        Path | None,
+        typer.Argument(
+            help="Folder of a finished run of the ladder (ar_...): what decoding makes of it.", show_default=False
+        ),
+    ] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Argument(help="Other test problems: test_size=1000 seed=7 test_file=PATH")
+    ] = None,
+    width: Annotated[int, typer.Option(help="Of the model of random weights, where no run is named.")] = 128,
+    repeats: Annotated[int, typer.Option(help="Of everything that is timed.")] = 5,
+    rows: Annotated[int, typer.Option(help="Of a batch where tokens are decoded.")] = 32,
+    out: ResultFile = None,
+) -> None:
+    """Autoregressive TRM: time and memory against prefix and steps; of a run, cache policies, halting and batching."""
+    from reasoning_kit.speed.refinement_command import bench_refinement as measure
+
+    measure(run, overrides or [], width, repeats, rows, out, _console())
+
+
 @bench_app.command("gpu")
 def bench_gpu(
     out: Annotated[Path, typer.Option(help="Folder of the results; what it holds is not measured again.")],

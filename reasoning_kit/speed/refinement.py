@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import Any, get_args
 
@@ -124,7 +124,7 @@ def against_recomputation(settings: dict[str, Any], tell: Tell, rows: int, token
 def against_lock_step(
     model: AutoregressiveTRMForCausalLM,
     prompts: Sequence[Sequence[int]],
-    end: int | None,
+    ends: Collection[int],
     decoding: dict[str, Any],
     repeats: int,
     tell: Tell,
@@ -142,7 +142,7 @@ def against_lock_step(
             tell(f"{len(prompts)} prompts {'in lock-step' if lock_step else 'depth-wise'}, repeat {repeat + 1}")
             engine = Engine(model, Decoding(**decoding, lock_step=lock_step))
             started = time.perf_counter()
-            written[lock_step] = engine.decode(prompts, end)
+            written[lock_step] = engine.decode(prompts, ends)
             tokens = sum(len(result.ids) for result in written[lock_step])
             speeds[lock_step].append(tokens / (time.perf_counter() - started))
             engines[lock_step] = engine

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from reasoning_kit.speed.trm_solve import SolveBench
 
 
-def _table(first: str, *headings: str, caption: str | None = None) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), caption=caption)
-    table.add_column(first, no_wrap=True)
+def table(first: str, *headings: str, caption: str | None = None) -> Table:
+    shown = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), caption=caption)
+    shown.add_column(first, no_wrap=True)
     for heading in headings:
-        table.add_column(heading, justify="right", no_wrap=True)
-    return table
+        shown.add_column(heading, justify="right", no_wrap=True)
+    return shown
 
 
 def step_table(rows: Sequence[Mapping[str, Any]]) -> Table:
@@ -30,13 +30,13 @@ def step_table(rows: Sequence[Mapping[str, Any]]) -> Table:
         "of the fastest matrix product; start: steps that set up and compile"
     )
     speed = ("Step", "Speed\nto plain", "least to\ngreatest", "FLOP/s", "of\nmatmul")
-    table = _table("Program", *speed, "Memory", "to\nplain", "Start", caption=caption)
+    shown = table("Program", *speed, "Memory", "to\nplain", "Start", caption=caption)
     for precision in dict.fromkeys(row["precision"] for row in rows):
-        table.add_row(Text(precision, style="bold"))
+        shown.add_row(Text(precision, style="bold"))
         for row in rows:
             if row["precision"] == precision:
-                table.add_row(*_step_cells(row))
-    return table
+                shown.add_row(*_step_cells(row))
+    return shown
 
 
 def _step_cells(row: Mapping[str, Any]) -> tuple[str, ...]:
@@ -60,27 +60,27 @@ def solve_table(found: SolveBench) -> Table:
         f"{found.problems} problems, {found.steps} steps at most; speed: median ratio of neighbouring repeats. "
         f"Accuracy with halting: {f.points(found.difference)}"
     )
-    table = _table("Way", "Puzzles/s", "Halting's\nspeed to it", "Steps", "Accuracy", caption=caption)
+    shown = table("Way", "Puzzles/s", "Halting's\nspeed to it", "Steps", "Accuracy", caption=caption)
     for name, ratio, steps, accuracy in (
         (ALL, found.ratio, float(found.steps), found.all_steps_accuracy),
         (HALTING, 1.0, found.mean_steps, found.accuracy),
         (WITHOUT_REFILL, found.refill_ratio, found.mean_steps, found.accuracy),
     ):
         speeds = ", ".join(f"{speed:.3g}" for speed in found.per_second[name])
-        table.add_row(name, speeds, f"{ratio:.2f}", f"{steps:.2f}", f"{f.percent(accuracy.value)} ({f.ends(accuracy)})")
-    return table
+        shown.add_row(name, speeds, f"{ratio:.2f}", f"{steps:.2f}", f"{f.percent(accuracy.value)} ({f.ends(accuracy)})")
+    return shown
 
 
 def accuracy_table(summary: Sequence[Mapping[str, Any]], runs: Sequence[Mapping[str, Any]]) -> Table:
     """Rows as :func:`reasoning_kit.speed.time_to_accuracy.summarise` makes them."""
-    table = _table(
+    shown = table(
         "Method", "Reached", "Median time", "Speed to\nthe first", "Median FLOPs", "Times of the seeds",
         caption="Training time until a check on the test problems first reaches the target; checks are off the clock",
     )  # fmt: skip
     for row in summary:
         own = [run for run in runs if run["method"] == row["method"]]
         times = ", ".join(f"{run['seconds']:.0f}" if run["reached"] else f"> {run['seconds']:.0f}" for run in own)
-        table.add_row(
+        shown.add_row(
             row["method"],
             f"{row['reached']} of {row['seeds']}",
             f"{'> ' if row['at_least'] else ''}{row['seconds']:.0f} s",
@@ -88,7 +88,7 @@ def accuracy_table(summary: Sequence[Mapping[str, Any]], runs: Sequence[Mapping[
             f"{'> ' if row['at_least'] else ''}{f.si(row['flops'])}",
             f"{times} s",
         )
-    return table
+    return shown
 
 
 def ratio_text(row: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ token. What a row computes does not depend on the others, so both give the same 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -34,6 +34,7 @@ class Decoding:
         batch_size: rows.
         lock_step: rows wait for each other, to compare.
         temperature: 0 is greedy.
+        top_p: nucleus sampling.
         seed: of sampling; each prompt draws from its own generator, so that batches do not matter.
     """
 
@@ -45,6 +46,7 @@ class Decoding:
     batch_size: int = 32
     lock_step: bool = False
     temperature: float = 0.0
+    top_p: float = 1.0
     seed: int = 0
 
 
@@ -110,20 +112,22 @@ class Engine:
     def decode(
         self,
         prompts: Sequence[Sequence[int]],
-        end: int | None = None,
+        ends: Collection[int] = (),
         targets: Sequence[Sequence[int]] | None = None,
+        on_result: Callable[[int, Decoded], None] = lambda index, result: None,
     ) -> list[Decoded]:
         """Continue every prompt.
 
         Args:
             prompts: token ids, at least one each.
-            end: the token after which a row stops.
+            ends: tokens after which a row stops.
             targets: what should be written, for oracle halting: a token halts as soon as it is the right one.
+            on_result: gets each prompt's index and result as soon as it is done.
 
         Returns:
             in the order of the prompts.
         """
-        self._prompts, self._end, self._targets = prompts, end, targets
+        self._prompts, self._ends, self._targets, self._on_result = prompts, ends, targets, on_result
         self._results = [Decoded() for _ in prompts]
         self._queue = list(range(len(prompts)))[::-1]
         seeds = [hash((self.options.seed, index)) % 2**63 for index in range(len(prompts))]
@@ -213,8 +217,9 @@ class Engine:
             result, token = self._results[row.prompt], self._choose(logits, row.prompt)
             result.ids.append(token)
             result.steps.append(row.step)
-            result.finished = token == self._end
+            result.finished = token in self._ends
             if result.finished or len(result.ids) == self.options.max_new_tokens:
+                self._on_result(row.prompt, result)
                 self._take(index)
                 return
             row.ids.append(token)
@@ -223,5 +228,7 @@ class Engine:
     def _choose(self, logits: Float[Tensor, " v"], prompt: int) -> int:
         if self.options.temperature == 0:
             return int(logits.argmax())
-        probabilities = (logits / self.options.temperature).softmax(-1).cpu()
-        return int(torch.multinomial(probabilities, 1, generator=self._generators[prompt]))
+        probabilities, order = (logits / self.options.temperature).softmax(-1).cpu().sort(descending=True)
+        before = probabilities.cumsum(-1) - probabilities
+        probabilities = probabilities * (before < self.options.top_p)
+        return int(order[torch.multinomial(probabilities, 1, generator=self._generators[prompt])])

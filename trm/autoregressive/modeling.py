@@ -11,6 +11,7 @@ TRL trains it. Its loss with deep supervision is :func:`trm.autoregressive.losse
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -219,6 +220,27 @@ class AutoregressiveTRMForCausalLM(AutoregressiveTRMPreTrainedModel, GenerationM
             "use_cache": True,
             "logits_to_keep": 1,
         }
+
+    def write(
+        self,
+        prompts: Sequence[Sequence[int]],
+        ends: Collection[int],
+        rows: int,
+        on_result: Callable[[int, list[int], list[int]], None],
+        **options: Any,
+    ) -> None:
+        """Continue every prompt with the decoding engine, which need not wait for the deepest token of a batch.
+
+        Args:
+            ends: tokens that end a row.
+            rows: of a batch.
+            on_result: gets each prompt's index, its new tokens and how many supervision steps each took.
+            options: of :class:`trm.autoregressive.decoding.Decoding`.
+        """
+        from trm.autoregressive.decoding import Decoding, Engine
+
+        engine = Engine(self, Decoding(batch_size=rows, **options))
+        engine.decode(prompts, ends, on_result=lambda index, result: on_result(index, result.ids, result.steps))
 
     @classmethod
     def _supports_default_dynamic_cache(cls) -> bool:

@@ -185,7 +185,7 @@ def test_batches_and_waiting_do_not_change_a_token(policy, temperature):
 
     def run(**options):
         engine = Engine(model, Decoding(12, policy, temperature=temperature, **options))
-        return engine, engine.decode(PROMPTS, end=0)
+        return engine, engine.decode(PROMPTS, {0})
 
     _, alone = run(batch_size=1)
     deep, together = run(batch_size=4)
