@@ -66,7 +66,7 @@ class Sequences(Task):
 
     @property
     def alphabet(self) -> str:
-        return f"{DIGITS}+=;" if self.operation == "addition" else f"{LETTERS}{SIGN[self.operation]}"
+        return f"{DIGITS}+=;" if self.operation == "addition" else f"{LETTERS}{SIGN[self.operation]};"
 
     @property
     def instructions(self) -> str:

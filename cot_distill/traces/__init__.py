@@ -22,6 +22,7 @@ TEACHERS = {
     "job-shop": "cot_distill.traces.job_shop",
     "maze": "cot_distill.traces.maze",
     "satisfiability": "cot_distill.traces.satisfiability",
+    "sequences": "cot_distill.traces.sequences",
     "sudoku": "cot_distill.traces.sudoku",
     "svamp": "cot_distill.traces.svamp",
 }
