@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from huggingface_hub import HfApi, constants
-from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
+from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError, StrictDataclassError
 from huggingface_hub.utils import validate_repo_id
 from tokenizers import Regex, Tokenizer, decoders
 from tokenizers.models import WordLevel
@@ -102,7 +102,7 @@ def model_config(options: ModelOptions, vocabulary_size: int) -> Any:
         shape |= {"num_key_value_heads": options.key_value_heads, "head_dim": options.width // options.heads}
     try:
         return AutoConfig.for_model(options.architecture, **{**shape, **options.settings})
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, StrictDataclassError) as error:
         raise UserError(
             f"{options.architecture} refuses these settings ({str(error).splitlines()[0]}).",
             where="model.settings",

@@ -1,0 +1,129 @@
+"""The ladder as rows of a comparison: trained by TRL, decoded by the engine, priced, measured by ``bench refinement``."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from command_line import call
+
+from benchmarks.errors import UserError
+from cot_distill.language_model import load_pretrained
+from reasoning_kit.config import load_config
+from reasoning_kit.experiment import load_solver, load_splits, run
+from trm.autoregressive.ladder import ladder
+
+SMALL = [
+    "model.width=16", "model.inner=32", "model.heads=2", "model.key_value_heads=2", "train_size=40", "test_size=6",
+    "budget.unit=steps", "evaluation.curve_problems=0", "task=[addition-10-long]", "task.addition-10-long.length=3",
+    "task.addition-10-long.test_lengths=[3,4]",
+]  # fmt: skip
+RECURSIVE = "{architecture: autoregressive_trm, settings: {rung: recursive_deep, depth: adaptive}}"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    torch.set_num_threads(1)
+
+
+def specs(methods, *more):
+    return load_config([*SMALL, f"method=[{methods}]", *more]).runs()
+
+
+def test_every_rung_is_a_preset_and_each_method_has_its_own_model():
+    rows = {spec.method: spec for spec in specs(",".join(f"ar_{name}" for name in ladder()), "budget.limit=2")}
+    assert {row.removeprefix("ar_") for row in rows} == set(ladder())
+    for method, spec in rows.items():
+        assert spec.model.settings == {"rung": method.removeprefix("ar_")}
+        assert (spec.model.architecture, spec.model.width) == ("autoregressive_trm", 16)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A run of the ladder's top with halting, of a few steps."""
+    folder = tmp_path_factory.mktemp("runs") / "top"
+    [spec] = specs("ar_recursive_deep", "budget.limit=30", f"method.ar_recursive_deep.model={RECURSIVE}")
+    record = run(spec, folder, lambda *_: None)
+    return spec, folder, record
+
+
+def test_a_run_is_trained_by_its_own_loss_saved_and_solved_again(trained):
+    spec, folder, record = trained
+    assert record.loss[-1]["loss"] < record.loss[0]["loss"]
+    model, _ = load_pretrained(str(folder / "model"))
+    assert model.config.model_type == "autoregressive_trm"
+    assert model.config.depth == "adaptive"
+    assert model.model.halting_head.weight.abs().sum() > 0, "the halting head has learned"
+    task, splits = load_splits(spec)
+    again = load_solver(spec, task, folder).solve(splits.test)
+    assert len(again) == 6
+    longest = max(solution.tokens for solution in again)
+    price = model.config.price()
+    prompt = len("123+456=<think></think>")
+    assert all(s.flops <= price.generation(1, prompt + 10, longest) for s in again)
+
+
+def test_halting_early_is_cheaper(trained):
+    spec, folder, _ = trained
+    task, splits = load_splits(spec)
+    solver = load_solver(spec, task, folder)
+    full = sum(solution.flops for solution in solver.solve(splits.test))
+    with torch.no_grad():
+        solver.model.model.halting_head.bias.fill_(50.0)
+    early = solver.solve(splits.test)
+    per_token = [s.flops / s.tokens for s in early]
+    assert sum(per_token) / len(per_token) < full / sum(s.tokens for s in solver.solve(splits.test))
+    assert sum(s.flops for s in early) < 0.7 * solver.shape.generation(1, 20, early[0].tokens) * len(early)
+
+
+def test_grpo_and_a_chain_of_thought_train_it_too(tmp_path):
+    overrides = [f"method.{name}.model={RECURSIVE.replace(', depth: adaptive', '')}" for name in ("cot", "grpo")]
+    more = ["method.grpo.batch_size=8", "method.grpo.num_generations=4", "method.grpo.held_out=0", "budget.limit=4"]
+    for spec in specs("cot,grpo", *overrides, *more):
+        record = run(spec, tmp_path / spec.method, lambda *_: None)
+        assert record.training["steps"] == 4
+        assert record.parameters == load_pretrained(str(tmp_path / spec.method / "model"))[0].num_parameters()
+
+
+def test_bench_refinement_measures_a_run(trained, tmp_path):
+    _, folder, record = trained
+    done = call("bench", "refinement", folder, "--repeats", "1", "--rows", "4", "--out", tmp_path / "found.json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert {(way["policy"], way["halting"]) for way in found["ways"]} >= {
+        ("committed", "fixed"),
+        ("per_depth", "oracle"),
+    }
+    assert found["lock_step"]["same_tokens"]
+    assert {"no carry in", "carry through 1 columns"} <= set(found["difficulty"]["fixed"])
+    exact = next(way for way in found["ways"] if (way["policy"], way["halting"]) == ("per_depth", "adaptive"))
+    assert exact["whole"]["value"] == record.metrics["accuracy"]["value"]
+
+
+def test_bench_refinement_measures_the_claims(tmp_path, monkeypatch):
+    from rich.console import Console
+
+    from reasoning_kit.speed import refinement
+    from reasoning_kit.speed.refinement_command import bench_refinement
+
+    monkeypatch.setattr(refinement, "PREFIXES", (8, 16, 32))
+    monkeypatch.setattr(refinement, "STEPS", (1, 2, 4))
+    monkeypatch.setattr(refinement.against_recomputation, "__defaults__", (24,))
+    bench_refinement(None, [], 32, 1, 2, tmp_path / "found.json", Console(quiet=True))
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert all(row["allocated"] == row["formula"] for row in found["memory"])
+    committed = {row["steps"]: row["allocated"] for row in found["memory"] if row["policy"] == "committed" and row["tokens"] == refinement.PREFIX}  # fmt: skip
+    assert len(set(committed.values())) == 1, "flat in refinement steps"
+    assert found["recomputation"]["recomputed_flops"] > 5 * found["recomputation"]["cached_flops"]
+
+
+def test_what_is_no_run_of_the_ladder_is_refused(tmp_path):
+    [spec] = specs("answer_only", "budget.limit=1")
+    run(spec, tmp_path / "run", lambda *_: None)
+    done = call("bench", "refinement", tmp_path / "run")
+    assert done.returncode == 2
+    assert "ar_recursive_deep" in done.stderr
+    with pytest.raises(UserError, match="settings"):
+        [spec] = specs("answer_only", "budget.limit=1", "method.answer_only.model={settings: {hidden_act: 7, rung: 3}}")
+        run(spec, tmp_path / "wrong", lambda *_: None)
