@@ -25,19 +25,20 @@ def told(task: Task, style: Style) -> str:
     return f"{task.instructions}\n{form}"
 
 
-def framed_prompt(task: Task, problem: Problem, style: Style) -> str:
+def framed_prompt(task: Task, problem: Problem, style: Style, pauses: int = 0) -> str:
     """For a base model, which knows no chats: a text that it has only to go on with."""
     question = task.question_text(problem).rstrip("\n")  # spaces may be a part of it
-    return f"{told(task, style)}\n\nQuestion: {question}\nSolution: {_opening(style)}"
+    return f"{told(task, style)}\n\nQuestion: {question}\nSolution: {_opening(style, pauses)}"
 
 
-def prompt_text(task: Task, problem: Problem, style: Style) -> str:
+def prompt_text(task: Task, problem: Problem, style: Style, pauses: int = 0) -> str:
     """The bare question, for a model that learns the form from traces alone."""
-    return task.question_text(problem) + _opening(style)
+    return task.question_text(problem) + _opening(style, pauses)
 
 
-def _opening(style: Style) -> str:
-    return THINK if style == "cot" else THINK + END_THINK
+def _opening(style: Style, pauses: int) -> str:
+    """Pauses repeat the think mark: tokens that say nothing, but at which a model computes (arXiv 2310.02226)."""
+    return THINK * (1 + pauses) + ("" if style == "cot" else END_THINK)
 
 
 def completion_text(task: Task, problem: Problem, trace: str | None) -> str:

@@ -213,19 +213,21 @@ def from_scratch(tokenizer: PreTrainedTokenizerBase) -> bool:
     return backend is not None and isinstance(backend.model, WordLevel)
 
 
-def render_prompt(tokenizer: PreTrainedTokenizerBase, task: Task, problem: Problem, style: Style) -> str:
+def render_prompt(
+    tokenizer: PreTrainedTokenizerBase, task: Task, problem: Problem, style: Style, pauses: int = 0
+) -> str:
     """The prompt as text, the one that training, rewards, teachers and solvers share.
 
     A model from scratch reads the bare question. A pretrained one is told the task and the form of the answer: in its
     chat template, or where it has none in a plain frame (in the spirit of R1-Zero's, arXiv 2501.12948, table 1).
     """
     if from_scratch(tokenizer):
-        return prompt_text(task, problem, style)
+        return prompt_text(task, problem, style, pauses)
     if not tokenizer.chat_template:
-        return framed_prompt(task, problem, style)
+        return framed_prompt(task, problem, style, pauses)
     question = f"{told(task, style)}\n\n{task.question_text(problem)}"
     chat = tokenizer.apply_chat_template(
         [{"role": "user", "content": question}], tokenize=False, add_generation_prompt=True
     )
-    opening = prompt_text(task, problem, style).removeprefix(task.question_text(problem))
+    opening = prompt_text(task, problem, style, pauses).removeprefix(task.question_text(problem))
     return str(chat).removesuffix(THINK).removesuffix(THINK + "\n") + opening

@@ -106,6 +106,7 @@ class SolverOptions:
         top_p: nucleus sampling.
         token_budget: longest thought, in tokens; one that is not ended by then is ended for the model, which answers
             at once (budget forcing, arXiv 2501.19393). ``None``: only ``max_length`` ends it.
+        pauses: filler tokens between question and answer, in training too (arXiv 2310.02226).
     """
 
     generator: Literal["transformers", "vllm"] = "transformers"
@@ -113,8 +114,11 @@ class SolverOptions:
     temperature: float = 0.0
     top_p: float = 1.0
     token_budget: int | None = None
+    pauses: int = 0
 
     def __post_init__(self) -> None:
+        if self.pauses < 0:
+            raise UserError(f"{self.pauses} filler tokens.", where="pauses", cure="Give 0 or more.")
         if self.samples < 1 or (self.token_budget is not None and self.token_budget < 0):
             raise UserError(
                 f"samples={self.samples}, token_budget={self.token_budget}.",

@@ -71,11 +71,13 @@ def tokenized(
     style: Style,
     teach: Teacher,
     left: Left,
+    pauses: int = 0,
 ) -> Iterable[Row]:
     """Rows of ``input_ids`` and ``labels`` (prompt masked), with an end token.
 
     Args:
         left: gets the problems that the teacher refuses.
+        pauses: filler tokens at the end of prompts.
     """
     prompts, completions = [], []
     for problem in problems:
@@ -84,7 +86,7 @@ def tokenized(
         except ValueError as error:
             left.reasons.append((problem.id, str(error)))
             continue
-        prompts += [render_prompt(tokenizer, task, problem, style)] * len(taught)
+        prompts += [render_prompt(tokenizer, task, problem, style, pauses)] * len(taught)
         completions += [text + str(tokenizer.eos_token) for text in taught]
     if prompts:
         asked = tokenizer(prompts, add_special_tokens=False)["input_ids"]
@@ -134,7 +136,8 @@ def lessons(
     if options.content == "wrong":
         form = FormOnly(task, problems, style, teach, options.trace)
         teach = form.one_pass(generator)
-    rows = list(tokenized(task, problems, tokenizer, style, teach, left))
+    pauses = options.solver.pauses
+    rows = list(tokenized(task, problems, tokenizer, style, teach, left, pauses))
     warnings = left.told(len(problems))
     warnings += _unknown(rows, tokenizer)
     rows, cut = _fitting(rows, options.max_length, context)
@@ -153,7 +156,9 @@ def lessons(
             teach = form.one_pass(generator)
         elif moved == known:  # the family has no symmetries: the trainer itself repeats the rows
             break
-        again, _ = _fitting(tokenized(task, moved, tokenizer, style, teach, Left()), options.max_length, context)
+        again, _ = _fitting(
+            tokenized(task, moved, tokenizer, style, teach, Left(), pauses), options.max_length, context
+        )
         rows += again
     return Lessons(rows, warnings + cut + ([] if form is None else form.told(len(rows))))
 

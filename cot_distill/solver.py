@@ -78,7 +78,9 @@ class CausalLMSolver:
         """Token ids, up to the think token."""
         if not problems:
             return []
-        texts = [render_prompt(self.tokenizer, self.task, problem, self.style) for problem in problems]
+        texts = [
+            render_prompt(self.tokenizer, self.task, problem, self.style, self.options.pauses) for problem in problems
+        ]
         return self.tokenizer(texts, add_special_tokens=False)["input_ids"]
 
     def complete(

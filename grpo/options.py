@@ -152,6 +152,10 @@ class GRPOOptions:
                 where="method.grpo.distillation.model",
                 cure="Set method.grpo.model instead.",
             )
+        if self.solver.pauses:
+            raise UserError(
+                "groups are written without filler tokens.", where="method.grpo.solver.pauses", cure="Leave it out."
+            )
         for key in self.trainer:
             if key in ELSEWHERE:
                 raise UserError(

@@ -200,7 +200,7 @@ def _language_model(spec: RunSpec, task: Task) -> tuple[int, float, float, float
     )  # nobody knows its thoughts yet
     teach = programmatic(task, taught, getattr(options, "trace", None))
     few = replace(spec, task=replace(spec.task, train_size=min(spec.task.train_size or TYPICAL, TYPICAL), test_size=1))
-    rows = list(tokenized(task, load_splits(few)[1].train, tokenizer, style, teach, Left()))
+    rows = list(tokenized(task, load_splits(few)[1].train, tokenizer, style, teach, Left(), options.solver.pauses))
     length = max(len(row["input_ids"]) for row in rows)
     prompt = max(row["labels"].count(-100) for row in rows)
     batch = options.batch_size * int(options.trainer.get("gradient_accumulation_steps", 1))

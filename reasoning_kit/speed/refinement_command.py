@@ -75,7 +75,7 @@ def _trained(run: Path, overrides: Sequence[str], repeats: int, rows: int, tell:
     problems = splits.test
     solver: Any = load_quietly(spec, task, run)
     traces = _traces(spec, task, problems)
-    ways = every_way(solver.model, solver.tokenizer, task, problems, traces, tell)
+    ways = every_way(solver, problems, traces, tell)
     decoding = {"max_new_tokens": solver.max_new_tokens, "batch_size": rows, "depth": "adaptive"}
     found: dict[str, Any] = {"run": str(run), "task": task.name, "problems": len(problems)}
     found["ways"] = [way.to_dict() for way in ways]

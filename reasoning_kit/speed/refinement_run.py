@@ -19,9 +19,7 @@ from torch import Tensor
 from benchmarks.evaluation import batched
 from benchmarks.problem import Problem
 from benchmarks.statistics import Interval, accuracy_interval
-from benchmarks.task import Task
-from benchmarks.text_form import Style, completion_text
-from cot_distill.language_model import render_prompt
+from benchmarks.text_form import completion_text
 from reasoning_kit.speed.refinement import POLICIES, Tell
 from trm.autoregressive.cache import SlotCache, bytes_needed
 from trm.autoregressive.configuration import Policy
@@ -80,46 +78,35 @@ class Lesson:
     targets: Int[Tensor, "b l"]
 
 
-def every_way(
-    model: AutoregressiveTRMForCausalLM,
-    tokenizer: Any,
-    task: Task,
-    problems: Sequence[Problem],
-    traces: Sequence[str | None],
-    tell: Tell,
-) -> list[Scored]:
+def every_way(solver: Any, problems: Sequence[Problem], traces: Sequence[str | None], tell: Tell) -> list[Scored]:
     """All policies at full depth; then each with halting by the model's head, and by an oracle that knows the token.
 
     Args:
+        solver: of a finished run (:class:`cot_distill.solver.CausalLMSolver`).
         traces: the thought before each answer; ``None``: without.
     """
     found = []
     for halting in ("fixed", "adaptive", "oracle"):
-        if halting == "adaptive" and model.model.halting_head is None:
+        if halting == "adaptive" and solver.model.model.halting_head is None:
             continue
         for policy in POLICIES:
             tell(f"policy {policy}, halting {halting}")
-            found.append(score(model, tokenizer, task, problems, traces, policy, halting))
+            found.append(score(solver, problems, traces, policy, halting))
     return found
 
 
 @torch.no_grad()
 def score(
-    model: AutoregressiveTRMForCausalLM,
-    tokenizer: Any,
-    task: Task,
-    problems: Sequence[Problem],
-    traces: Sequence[str | None],
-    policy: Policy,
-    halting: str,
+    solver: Any, problems: Sequence[Problem], traces: Sequence[str | None], policy: Policy, halting: str
 ) -> Scored:
     """The right answers, refined in one way."""
+    model: AutoregressiveTRMForCausalLM = solver.model
     losses: list[Tensor] = []
     depths: list[list[int]] = []
     right: list[list[bool]] = []
     longest = 0
     for numbers in batched(range(len(problems)), ROWS):
-        batch = lesson(tokenizer, task, [problems[i] for i in numbers], [traces[i] for i in numbers])
+        batch = lesson(solver, [problems[i] for i in numbers], [traces[i] for i in numbers])
         cache = SlotCache(model.config, policy, model.lm_head.weight, *batch.ids.shape)
         answers, steps = walk(model.model, cache, batch.ids, batch.mask, 0, _rule(model, batch, halting))
         logits: Float[Tensor, "b l v"] = model.lm_head(answers)
@@ -143,14 +130,12 @@ def score(
     )
 
 
-def lesson(tokenizer: Any, task: Task, problems: Sequence[Problem], traces: Sequence[str | None]) -> Lesson:
+def lesson(solver: Any, problems: Sequence[Problem], traces: Sequence[str | None]) -> Lesson:
     """Prompts with what should follow, the end token included."""
-    rows = []
-    for problem, trace in zip(problems, traces, strict=True):
-        style: Style = "answer_only" if trace is None else "cot"
-        prompt = tokenizer(render_prompt(tokenizer, task, problem, style), add_special_tokens=False)["input_ids"]
-        answer = tokenizer(completion_text(task, problem, trace), add_special_tokens=False)["input_ids"]
-        rows.append((prompt, [*answer, tokenizer.eos_token_id]))
+    tokenizer, rows = solver.tokenizer, []
+    for problem, trace, prompt in zip(problems, traces, solver.prompts(problems), strict=True):
+        text = completion_text(solver.task, problem, trace)
+        rows.append((prompt, [*tokenizer(text, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]))
     length = max(len(prompt) + len(answer) for prompt, answer in rows)
     ids, mask = torch.zeros(len(rows), length, dtype=torch.long), torch.zeros(len(rows), length, dtype=torch.bool)
     targets = torch.full_like(ids, IGNORE)

@@ -11,7 +11,7 @@ from benchmarks.errors import UserError
 from benchmarks.symmetries import IGNORE
 from benchmarks.task import load_task
 from cot_distill.language_model import character_tokenizer, load_language_model
-from cot_distill.options import ModelOptions, SFTOptions
+from cot_distill.options import ModelOptions, SFTOptions, SolverOptions
 from cot_distill.rows import lessons
 
 TASK = load_task("arithmetic", operation="addition", digits=(1, 1))
@@ -89,3 +89,17 @@ def test_the_learning_rate_follows_the_model():
 def test_two_teachers_are_refused():
     with pytest.raises(UserError, match="two teachers"):
         SFTOptions(trace="search", traces="folder")
+
+
+def test_filler_tokens_stand_in_prompts_alone(shape):
+    plain, paused = (
+        lessons(
+            TASK, PROBLEMS, TOKENIZER, "answer_only", SFTOptions(solver=SolverOptions(pauses=pauses)), shape,
+            Budget("steps", 1), 0, 99,
+        ).rows[0]
+        for pauses in (0, 3)
+    )  # fmt: skip
+    think = TOKENIZER.convert_tokens_to_ids("<think>")
+    assert paused["input_ids"].count(think) == plain["input_ids"].count(think) + 3
+    learned, learned_too = ([label for label in row["labels"] if label != IGNORE] for row in (plain, paused))
+    assert learned == learned_too
