@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 from benchmarks.errors import UserError
 from benchmarks.problem import Problem
+from benchmarks.records import write_atomically
 from benchmarks.task import Task
 from reasoning_kit.checking import at_least
 from reasoning_kit.config import RunSpec
 from reasoning_kit.environment import use_free_cores
-from reasoning_kit.report import formatting as f
+from reasoning_kit.report.refinement import refinement_page, refinement_tables
 from reasoning_kit.speed import refinement
 from reasoning_kit.speed.difficulty import token_kinds
 from reasoning_kit.speed.refinement_run import Scored, by_difficulty, every_way
@@ -40,10 +40,16 @@ def bench_refinement(
     use_free_cores()
     with progress_line(console) as tell:
         found = _claims(width, repeats, rows, tell) if run is None else _trained(run, overrides, repeats, rows, tell)
-    for each in _tables(found):
-        console.print(each)
+    for each in refinement_tables(found):
+        shown = table(*each.headings, caption=each.caption or None)
+        for row in each.rows:
+            shown.add_row(*row)
+        console.print(shown)
     if out is not None:
         write_result(out, found)
+        page = out.with_suffix(".html")
+        write_atomically(page, refinement_page(found))
+        console.print(f"Page: {page.absolute()}", soft_wrap=True)
 
 
 def _claims(width: int, repeats: int, rows: int, tell: refinement.Tell) -> dict[str, Any]:
@@ -115,60 +121,3 @@ def _difficulty(
         return {}
     policy = solver.model.config.cache_policy
     return {way.halting: by_difficulty(labels, way) for way in ways if way.policy == policy}
-
-
-def _tables(found: Mapping[str, Any]) -> list[Table]:
-    """What was measured, ready for ``console.print``."""
-    tables = []
-    for key, first in (("prefix", "Prefix"), ("steps", "Steps")):
-        if key in found:
-            line = found[key]
-            caption = (
-                f"A straight line explains {line['r_squared']:.1%}; growth at the far end ~ x^{line['exponent']:.2f}"
-            )
-            shown = table(f"{first}\n({line['policy']})", "Time", "FLOPs", caption=caption)
-            for row in line["rows"]:
-                shown.add_row(str(row[key]), f.duration(row["seconds"]), f.si(row["flops"]))
-            tables.append(shown)
-    if "memory" in found:
-        shown = table("Cache", "Steps", "Tokens", "Allocated", "Formula")
-        for row in found["memory"]:
-            sizes = (f.memory(row["allocated"]), f.memory(row["formula"]))
-            shown.add_row(row["policy"], str(row["steps"]), str(row["tokens"]), *sizes)
-        tables.append(shown)
-    if "recomputation" in found:
-        line = found["recomputation"]
-        shown = table(f"{line['tokens']} tokens, {line['rows']} rows", "Time", "FLOPs")
-        shown.add_row("with the cache", f.duration(line["cached_seconds"]), f.si(line["cached_flops"]))
-        shown.add_row("recomputed", f.duration(line["recomputed_seconds"]), f.si(line["recomputed_flops"]))
-        shown.add_row("ratio", f"{line['ratio']:.1f}", f"{line['recomputed_flops'] / line['cached_flops']:.1f}")
-        tables.append(shown)
-    if "ways" in found:
-        shown = table("Cache policy", "Halting", "Steps", "Loss", "Tokens", "Whole answers", "Cache")
-        for way in found["ways"]:
-            whole = way["whole"]
-            shown.add_row(
-                way["policy"],
-                way["halting"],
-                f"{way['steps']:.2f}",
-                f"{way['loss']:.4f}",
-                f.percent(way["tokens"]),
-                f"{f.percent(whole['value'])} ({f.percent(whole['low'])} to {f.percent(whole['high'])})",
-                f.memory(way["memory_bytes"]),
-            )
-        tables.append(shown)
-    for halting, kinds in found.get("difficulty", {}).items():
-        shown = table(f"Token ({halting})", "Count", "Steps", "Right")
-        for name, row in kinds.items():
-            shown.add_row(name, str(row["tokens"]), f"{row['steps']:.2f}", f.percent(row["right"]))
-        tables.append(shown)
-    if "lock_step" in found:
-        line = found["lock_step"]
-        caption = f"{line['rows']} rows, {line['mean_steps']:.2f} of {line['most_steps']} steps a token; same tokens"
-        shown = table("Batching", "Tokens/s", "Steps of the batch", caption=caption)
-        for name, speeds in (("depth-wise", "depthwise"), ("lock-step", "lock_step")):
-            per_second = ", ".join(f"{speed:.3g}" for speed in line[f"{speeds}_tokens_per_second"])
-            shown.add_row(name, per_second, str(line["ticks"][name]))
-        shown.add_row("ratio", f"{line['ratio']:.2f}", f"{line['tick_ratio']:.2f}")
-        tables.append(shown)
-    return tables
