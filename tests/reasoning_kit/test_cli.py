@@ -134,7 +134,7 @@ def test_estimate_prices_every_method_before_anything_runs(said, tmp_path):
         for method in TRAINED:
             row = next(line for line in shown.splitlines() if re.search(rf"{task} .* {method} ", line))
             assert re.search(rf" \d+,\d{{3}} .* {price} .* {price} .* [\d,]+ .* MiB", row), row
-    assert "method.grpo: start=distill" in shown, "every option and its value"
+    assert "method.grpo: algorithm=grpo start=distill" in shown, "every option and its value"
     assert "distillation.schedule=constant" in shown
     assert not any(tmp_path.iterdir())
 
