@@ -88,7 +88,7 @@ def _shown(name: str, entry: Entry, methods: Mapping[str, Entry]) -> Iterator[tu
 
 
 def _flat(options: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
-    """Every option with its key as one types it after ``method.NAME.``; a model that is the comparison's is left out."""
+    """Every option with its key as one types it after ``method.NAME.``, but for a model that is the comparison's."""
     for key, value in options.items():
         if key == "model" and isinstance(value, Mapping) and all(own is None for own in value.values()):
             continue
