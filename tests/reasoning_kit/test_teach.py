@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from serving import MODEL
@@ -21,7 +22,8 @@ def test_a_server_teaches_and_the_same_command_goes_on(said, proxy, tmp_path):
     assert 0 < summary["accepted"] < 48
     assert summary["configuration"]["samples"] == 4
     assert len(proxy.asked) == 48
-    assert said(*words) == out
+    timed = r"FLOPs, .*"  # looking through what is there takes a moment too
+    assert re.sub(timed, "", said(*words)) == re.sub(timed, "", out)
     assert len(proxy.asked) == 48
     refused = said(*words, "teacher.samples=5", code=2)
     assert "samples 4, now 5" in refused
