@@ -198,6 +198,13 @@ def test_batches_and_waiting_do_not_change_a_token(policy, temperature):
         assert deep.ticks < lock.ticks, "in less time"
 
 
+def test_a_narrow_nucleus_is_greedy():
+    model = build()
+    greedy = Engine(model, Decoding(8)).decode(PROMPTS)
+    assert Engine(model, Decoding(8, temperature=1.0, top_p=1e-6)).decode(PROMPTS) == greedy
+    assert Engine(model, Decoding(8, temperature=1.0)).decode(PROMPTS) != greedy
+
+
 @pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize("depth", ["fixed", "adaptive"])
 def test_generate_is_the_engine(policy, depth):
