@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -167,7 +168,9 @@ def _run(found: Found, looks: Mapping[str, Look]) -> Block | None:
         )
         for halting, kinds in found["difficulty"].items():
             y = [row["steps"] for row in kinds.values()]
-            bars.add_trace(go.Bar(x=list(kinds), y=y, name=halting, meta={"method": looks[halting].key}))
+            look = looks[halting]
+            colour = {"color": look.light}  # drawn anew by the page, as lines are
+            bars.add_trace(go.Bar(x=list(kinds), y=y, name=halting, marker=colour, meta={"method": look.key}))
         legend += [(halting, looks[halting]) for halting in found["difficulty"]]
         figures.append(Figure("Steps by difficulty", script_json(bars), "Under the model's own cache policy."))
     return Block("Policies and halting", legend, figures)
@@ -233,17 +236,17 @@ def _ways(ways: Sequence[Mapping[str, Any]]) -> PlainTable:
     rows = []
     for way in ways:
         whole = way["whole"]
-        interval = f"{f.percent(whole['value'])} ({f.percent(whole['low'])} to {f.percent(whole['high'])})"
-        numbers = (f"{way['steps']:.2f}", f"{way['loss']:.4f}", f.percent(way["tokens"]), interval)
+        interval = f"{f.percent(whole['value'])} ({100 * whole['low']:.1f} to {100 * whole['high']:.1f})"
+        numbers = (f"{way['steps']:.2f}", f"{way['loss']:.3f}", f.percent(way["tokens"]), interval)
         rows.append((f"{way['policy']}, {way['halting']}", *numbers, f.memory(way["memory_bytes"])))
-    return PlainTable(("Policy, halting", "Steps", "Loss", "Tokens", "Whole answers", "Cache"), rows)
+    return PlainTable(("Policy, halting", "Steps", "Loss", "Tokens", "Whole", "Cache"), rows)
 
 
 def _batching(line: Mapping[str, Any]) -> PlainTable:
     rows = []
     for name, key in (("depth-wise", "depthwise"), ("lock-step", "lock_step")):
-        per_second = ", ".join(f"{speed:.3g}" for speed in line[f"{key}_tokens_per_second"])
-        rows.append((name, per_second, str(line["ticks"][name])))
+        per_second = statistics.median(line[f"{key}_tokens_per_second"])
+        rows.append((name, f"{per_second:.3g}", str(line["ticks"][name])))
     rows.append(("ratio", f"{line['ratio']:.2f}", f"{line['tick_ratio']:.2f}"))
     caption = f"{line['rows']} rows, {line['mean_steps']:.2f} of {line['most_steps']} steps a token; the same tokens."
     return PlainTable(("Batching", "Tokens/s", "Steps of the batch"), rows, caption)
