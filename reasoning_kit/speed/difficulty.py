@@ -8,12 +8,13 @@ from benchmarks.puzzles.sudoku_rules import EMPTY, peers
 from benchmarks.task import Task
 from benchmarks.verifiable.sequences import Sequences
 
+CARRIES = ("no carry in", "carry of 1 column", "carry through 2 columns", "carry through 3 or more")
+
 
 def token_kinds(task: Task, problem: Problem, trace: str | None) -> list[str]:
     """The kind of each character of the answer; empty where the family has none, or thinks in writing first.
 
-    Sums: whether a carry comes in, and whether it comes from a chain (its digit sums to 9 or goes through several
-    columns). Sudoku: given, forced (the only digit that row, column and box leave), or a matter of search.
+    Sums: whether a carry comes in, and how many columns in a row have carried before it. Sudoku: given, forced (the only digit that row, column and box leave), or a matter of search.
     """
     if trace is not None:
         return []
@@ -29,9 +30,7 @@ def _carries(problem: Problem) -> list[str]:
     first, second = problem.question.rstrip("=").split("+")
     kinds, chain = [], 0
     for a, b in zip((*map(int, first), 0), (*map(int, second), 0), strict=True):
-        kinds.append(
-            "no carry in" if chain == 0 else f"carry through {min(chain, 3)}{'+' if chain >= 3 else ''} columns"
-        )
+        kinds.append(CARRIES[min(chain, 3)])
         total = a + b + (chain > 0)
         chain = chain + 1 if total > 9 else 0
     return kinds

@@ -96,7 +96,7 @@ def test_bench_refinement_measures_a_run(trained, tmp_path):
         ("per_depth", "oracle"),
     }
     assert found["lock_step"]["same_tokens"]
-    assert {"no carry in", "carry through 1 columns"} <= set(found["difficulty"]["fixed"])
+    assert {"no carry in", "carry of 1 column"} <= set(found["difficulty"]["fixed"])
     exact = next(way for way in found["ways"] if (way["policy"], way["halting"]) == ("per_depth", "adaptive"))
     assert exact["whole"]["value"] == record.metrics["accuracy"]["value"]
 
