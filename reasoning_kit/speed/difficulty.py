@@ -14,7 +14,8 @@ CARRIES = ("no carry in", "carry of 1 column", "carry through 2 columns", "carry
 def token_kinds(task: Task, problem: Problem, trace: str | None) -> list[str]:
     """The kind of each character of the answer; empty where the family has none, or thinks in writing first.
 
-    Sums: whether a carry comes in, and how many columns in a row have carried before it. Sudoku: given, forced (the only digit that row, column and box leave), or a matter of search.
+    Sums: whether a carry comes in, and how many columns in a row have carried before it. Sudoku: given, forced (the
+    only digit that row, column and box leave), or a matter of search.
     """
     if trace is not None:
         return []
