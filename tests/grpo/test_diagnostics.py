@@ -56,6 +56,8 @@ def test_a_healthy_run_shows_nothing():
         ({"groups__no_signal": (13, 13), "groups__all_right": (12, 12), "accuracy": (0.9, 0.99)}, {}, "learned",
          "these problems are learned"),
         ({"accuracy": (0.0, 0.0)}, {}, "nothing right", "Not one completion was right"),
+        ({"groups__no_signal": (1, 1), "groups__all_wrong": (15.7, 15.7), "accuracy": (0.004, 0.004)},
+         {"rewards": ["format"]}, "hardly anything right", "taught next to nothing: start from a better checkpoint"),
         ({"accuracy": (0.6, 0.3), "reward": (0.7, 0.9), "rewards/format/mean": (0.3, 0.9)}, {"rewards": ["format"]},
          "exploited", "while the reward rose: the format reward is being exploited: give it less weight"),
         ({"accuracy": (0.6, 0.3), "reward": (0.6, 0.3)}, {}, "falling", "beta=0.04"),

@@ -21,6 +21,8 @@ from grpo.ppo import VALUE, PPOTrainer, ValueModel, at_the_end, generalised_adva
 from grpo.signs import Setting, signs
 from grpo.train import train
 from grpo.value_options import ValueOptions
+from reasoning_kit.config import load_config
+from reasoning_kit.estimate import estimate_run
 
 PPO = replace(SMALL, algorithm="ppo")
 BETA, LOW, HIGH, GAMMA, LAMBDA, CLIP = 0.05, 0.02, 0.03, 0.9, 0.8, 0.01
@@ -306,6 +308,18 @@ def test_impossible_values_are_refused(options):
     with pytest.raises(UserError, match="Give") as caught:
         ValueOptions(**options)
     assert caught.value.where == f"method.grpo.value.{next(iter(options))}"
+
+
+def test_an_estimate_pays_for_the_value_model_and_the_reference():
+    words = ["task=multiplication-2x2", "train_size=40", "test_size=10", "budget.unit=steps", "budget.limit=10"]
+    rows = {
+        run.method: estimate_run(run, probe=False)
+        for run in load_config([*words, "method=[grpo,grpo_kl,rloo,ppo]"]).runs()
+    }
+    cost = {name: row.flops_per_step for name, row in rows.items()}
+    assert cost["grpo"] < cost["grpo_kl"] == cost["rloo"] < cost["ppo"]
+    held = {name: row.state_bytes / rows["grpo"].parameters / 4 for name, row in rows.items()}
+    assert held == {"grpo": 4, "grpo_kl": 5, "rloo": 4, "ppo": 8}
 
 
 def test_adapters_are_refused_before_anything_trains(problems, tmp_path):

@@ -64,17 +64,35 @@ def test_a_run_is_trained_by_its_own_loss_saved_and_solved_again(trained):
     assert all(s.flops <= price.generation(1, prompt + 10, longest) for s in again)
 
 
-def test_halting_early_is_cheaper(trained):
+@pytest.mark.parametrize(("bias", "steps"), [(-50.0, 4), (50.0, 1)], ids=["never", "after the first step"])
+def test_an_answer_pays_for_the_steps_that_its_tokens_took(trained, bias, steps):
     spec, folder, _ = trained
     task, splits = load_splits(spec)
     solver = load_solver(spec, task, folder)
-    full = sum(solution.flops for solution in solver.solve(splits.test))
     with torch.no_grad():
-        solver.model.model.halting_head.bias.fill_(50.0)
-    early = solver.solve(splits.test)
-    per_token = [s.flops / s.tokens for s in early]
-    assert sum(per_token) / len(per_token) < full / sum(s.tokens for s in solver.solve(splits.test))
-    assert sum(s.flops for s in early) < 0.7 * solver.shape.generation(1, 20, early[0].tokens) * len(early)
+        solver.model.model.halting_head.bias.fill_(bias)
+    price = solver.model.config.price()
+    for prompt, solution in zip(solver.prompts(splits.test), solver.solve(splits.test), strict=True):
+        assert solution.flops == price.generation(1, len(prompt), solution.tokens, steps)
+        if steps < 4:
+            assert solution.flops < price.generation(1, len(prompt), solution.tokens)
+
+
+@pytest.mark.parametrize(
+    ("words", "where"),
+    [
+        ("method.grpo.distillation.model={width: 8}", "method.grpo.distillation.model"),
+        ("method.grpo.pupil.distillation.model={width: 8}", "method.grpo.pupil.distillation.model"),
+        ("method.grpo.solver.pauses=2", "method.grpo.solver.pauses"),
+        ("method.grpo.distillation.solver.pauses=-1", "method.grpo.distillation.solver.pauses"),
+        ("method.grpo.model={width: 30, heads: 4}", "method.grpo.model"),
+    ],
+)
+def test_a_model_and_fillers_in_the_wrong_place_are_refused(words, where):
+    with pytest.raises(UserError) as caught:
+        specs("grpo", "budget.limit=1", words)
+    assert caught.value.where == where
+    assert caught.value.cure
 
 
 def test_grpo_and_a_chain_of_thought_train_it_too(tmp_path):
