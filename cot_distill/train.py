@@ -54,20 +54,29 @@ class TrainedLanguageModel:
 class PricedSFTTrainer(BudgetedTrainerMixin, SFTTrainer):  # type: ignore[misc]  # the mixin prices in floats
     """TRL's SFT trainer under a budget."""
 
-    model: PreTrainedModel
+    model: Any
+    _steps: int  # of supervision in the current batch, where the model has them
+
+    @property
+    def _own_loss(self) -> bool:
+        return getattr(self.model, "has_own_loss", False)
 
     def price(self, inputs: dict[str, torch.Tensor]) -> Cost:
         batch, length = inputs["input_ids"].shape
-        flops = language_model_price(self.model.config).training_step(batch, length)
+        if self._own_loss:
+            flops = self.model.config.price().training_step(batch, length, self._steps)
+        else:
+            flops = language_model_price(self.model.config).training_step(batch, length)
         return Cost(flops=flops, examples=batch, tokens=batch * length)
 
     def compute_loss(
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
         """TRL learns from the last state alone; a model that is learned at every supervision step has its own loss."""
-        if not getattr(self.model, "has_own_loss", False):
+        if not self._own_loss:
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
-        output = model(**inputs, num_items_in_batch=num_items_in_batch)
+        self._steps = self.model.training_steps(self.meter.progress)
+        output = model(**inputs, num_items_in_batch=num_items_in_batch, supervision_steps=self._steps)
         return (output.loss, output) if return_outputs else output.loss
 
 

@@ -223,3 +223,31 @@ def test_gradient_accumulation_pays_for_every_micro_batch(tmp_path):
     trained = train(ONE_DIGIT, ONE_DIGIT.generate("train", 40, 0), SFTOptions(batch_size=4,
         trainer={"gradient_accumulation_steps": 2}), TINY, "cot", Budget("steps", 3), 0, tmp_path)  # fmt: skip
     assert (trained.meter.spent.steps, trained.meter.spent.examples) == (3, 24)
+
+
+@pytest.mark.parametrize("depth", ["growing", "random"])
+def test_batches_of_fewer_supervision_steps_pay_less(tmp_path, monkeypatch, depth):
+    settings = {"T": 1, "n": 1, "supervision_steps": 3, "training_depth": depth}
+    shape = ModelOptions(
+        architecture="autoregressive_trm", width=16, heads=2, key_value_heads=2, inner=32, settings=settings
+    )
+    seen: list[tuple[int, float]] = []
+    price = PricedSFTTrainer.price
+
+    def recorded(trainer, inputs):
+        cost = price(trainer, inputs)
+        seen.append(
+            (trainer._steps, cost.flops / trainer.model.config.price().training_step(*inputs["input_ids"].shape, 1))
+        )
+        return cost
+
+    monkeypatch.setattr(PricedSFTTrainer, "price", recorded)
+    train(ONE_DIGIT, ONE_DIGIT.generate("train", 20, 0), SFTOptions(batch_size=4), shape, "answer_only",
+          Budget("steps", 30), 0, tmp_path)  # fmt: skip
+    depths = [steps for steps, _ in seen]
+    if depth == "growing":
+        assert depths == [1] * 10 + [2] * 10 + [3] * 10
+    else:
+        assert min(depths.count(steps) for steps in (1, 2, 3)) > 3
+        assert depths != sorted(depths)
+    assert all(ratio == pytest.approx(steps, rel=1e-3) for steps, ratio in seen)

@@ -1,10 +1,11 @@
-"""Who attends to what: one attention, and three ways in which a position gets the keys and values of its prefix.
+"""Who attends to what: one attention, and four ways in which a position gets the keys and values of its prefix.
 
 A *pass* is one evaluation of a network; :class:`At` names a pass and a layer in it. In every pass a position makes a
 query, a key and a value; its own key and value always take part, those of the prefix come
 
 - from the same pass (:class:`SamePass`): all positions run at the same depth;
 - from what the prefix committed before (:class:`Committed`): one key and value per token and layer;
+- from the very first pass (:class:`FirstPass`), whatever the depth;
 - from a cache (:class:`trm.autoregressive.cache.SlotCache`), one token at a time.
 
 Shapes: b batch, l positions, m remembered positions, h heads, e size of a head.
@@ -91,6 +92,22 @@ class Committed:
         if self.keep is not None:
             self.keep(at, k, v)
         return attend_to_memory(q, k, v, *self.memory[at.layer], self.seen)
+
+
+class FirstPass:
+    """In the first pass as :class:`SamePass`; after it as :class:`Committed`, to what the first pass made.
+
+    Args:
+        mask: which tokens are no padding.
+    """
+
+    def __init__(self, mask: Bool[Tensor, "b l"]) -> None:
+        memory: Memory = {}
+        self.first = SamePass(mask, lambda at, k, v: memory.update({at.layer: (k, v)}))
+        self.later = Committed(memory, visible(mask, diagonal=False))
+
+    def __call__(self, at: At, q: Heads, k: Heads, v: Heads) -> Heads:
+        return (self.first if (at.step, at.index) == (0, 0) else self.later)(at, q, k, v)
 
 
 def attend_to_memory(

@@ -21,7 +21,8 @@ Streams = Literal["single", "dual"]
 Norm = Literal["post", "pre"]
 Gradient = Literal["last_round", "all"]
 Halting = Literal["none", "correct", "act"]
-Mode = Literal["parallel", "jacobi", "sequential"]
+Mode = Literal["parallel", "first_depth", "jacobi", "sequential"]
+TrainingDepth = Literal["full", "growing", "random"]
 Policy = Literal["committed", "per_depth", "first_depth", "last_of_role"]
 Depth = Literal["fixed", "adaptive"]
 
@@ -53,7 +54,7 @@ class AutoregressiveTRMConfig(PretrainedConfig):
         tied: one network for all passes; otherwise each has its own (a GPT).
         norm: ``post``: h <- norm(h + f(h)), TRM's; ``pre``: h <- h + f(norm(h)), GPT's.
         step_embedding: each pass adds a vector of its own to its input.
-        T: rounds in a supervision step; with a single stream, passes.
+        T: rounds in a supervision step; with a single stream, its passes.
         n: updates of z in a round, before the one of y; without effect on a single stream.
         supervision_steps: most steps of refinement of a token. State is carried from one to the next without gradient.
         deep_supervision: every step's prediction is learned from, not only the last one's.
@@ -61,6 +62,8 @@ class AutoregressiveTRMConfig(PretrainedConfig):
         halting: ``correct``: a head guesses whether this token's prediction is right, and may end its refinement;
             ``act``: adaptive computation time over the passes of a single stream (arXiv 1807.03819); ``none``.
         ponder_cost: weight of ACT's passes in the loss.
+        training_depth: supervision steps of a training batch: all of them (``full``); from 1 to all of them in equal
+            shares of the budget (``growing``); or drawn anew for each batch (``random``).
         training_mode: what positions see of their prefix in training, see :mod:`trm.autoregressive.modes`.
         sweeps: of ``jacobi``; 1 is ``parallel``.
         cache_policy: what is kept of a token when decoding, see :mod:`trm.autoregressive.cache`.
@@ -90,6 +93,7 @@ class AutoregressiveTRMConfig(PretrainedConfig):
     gradient: Gradient = "last_round"
     halting: Halting = "correct"
     ponder_cost: float = 0.01
+    training_depth: TrainingDepth = "full"
     training_mode: Mode = "parallel"
     sweeps: int = 2
     cache_policy: Policy = "per_depth"
@@ -129,8 +133,8 @@ class AutoregressiveTRMConfig(PretrainedConfig):
 
     def _check(self) -> None:
         kinds = {
-            "streams": Streams, "norm": Norm, "gradient": Gradient, "halting": Halting, "training_mode": Mode,
-            "cache_policy": Policy, "depth": Depth,
+            "streams": Streams, "norm": Norm, "gradient": Gradient, "halting": Halting,
+            "training_depth": TrainingDepth, "training_mode": Mode, "cache_policy": Policy, "depth": Depth,
         }  # fmt: skip
         check_kinds(self, kinds)
         check_counts(self, SIZES)
@@ -142,11 +146,15 @@ class AutoregressiveTRMConfig(PretrainedConfig):
             )
         if self.streams == "dual" and self.n < 1:
             raise UserError("n is 0, so z would never change.", where="n", cure="Give 1 or more, or streams=single.")
-        if self.streams == "single" and self.supervision_steps > 1:
+        if self.training_depth != "full" and self.supervision_steps == 1:
             raise UserError(
-                "a single stream has no supervision steps.", where="supervision_steps", cure="Give 1, and more T."
+                "there is one supervision step only.", where="training_depth", cure="Give full, or more of them."
             )
-        if self.halting == "act" and (self.streams == "dual" or not self.tied):
-            raise UserError("ACT halts passes of one tied stream.", where="halting", cure="Give streams=single.")
+        if self.halting == "act" and (self.streams == "dual" or not self.tied or self.supervision_steps > 1):
+            raise UserError(
+                "ACT halts passes of one tied stream in one supervision step.",
+                where="halting",
+                cure="Give streams=single, supervision_steps=1 and more T.",
+            )
         if self.depth == "adaptive" and self.halting != "correct":
             raise UserError("nothing says when to halt.", where="depth", cure="Give halting=correct, or depth=fixed.")

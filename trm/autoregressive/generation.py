@@ -119,7 +119,8 @@ def prefill(
     positions = positions_of(torch.ones_like(input_ids) if mask is None else mask)
     attend = SamePass(mask, partial(cache.fill, rows))
     with torch.no_grad():
-        refined = refine(backbone.recursion, backbone.embed(input_ids), backbone.angles(positions), attend, False)
+        x, steps = backbone.embed(input_ids), backbone.config.supervision_steps
+        refined = refine(backbone.recursion, x, backbone.angles(positions), attend, False, steps)
     return backbone.read_out(refined.answers[-1])
 
 

@@ -37,6 +37,7 @@ def ladder(blocks: int = 16) -> dict[str, dict[str, Any]]:
         "gpt": {**SINGLE, "tied": False, "norm": "pre", "num_hidden_layers": 1, "T": blocks},
         "tied": tied,
         "tied_step": {**tied, "step_embedding": True},
+        "tied_deep": {**tied, "T": passes // STEPS, "supervision_steps": STEPS, "halting": "correct"},
         "universal": {**tied, "step_embedding": True, "halting": "act"},
         "dual": {**DUAL, "T": passes // 2, "n": 1, "supervision_steps": 1, "gradient": "all", "halting": "none"},
         "nested": {**DUAL, "T": passes // 4, "n": 3, "supervision_steps": 1, "gradient": "all", "halting": "none"},

@@ -2,14 +2,15 @@
 
 With f(l) the cost of a pass over l positions, a supervision step runs T (n + 1) of them forwards and, in training, the
 last round's n + 1 backwards at twice the price; ``jacobi`` does so for each sweep, with the backward pass of the last
-sweep's steps and of what it sees (a little too much: below 4 %). Attention is counted as the full square, also under a
-causal mask (:mod:`benchmarks.compute`), and a key of one's own beside a memory as nothing. Decoding pays for each token
-the steps it took, against the keys of its prefix: linear in both.
+sweep's steps and of what it sees (a little too much: below 4 %, as for a single stream with several steps). Attention
+is counted as the full square, also under a causal mask (:mod:`benchmarks.compute`), and a key of one's own beside a
+memory as nothing. Decoding pays for each token the steps it took, against the keys of its prefix: linear in both.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from statistics import fmean, harmonic_mean
 
 from benchmarks.compute import BACKWARD
 from trm.autoregressive.configuration import AutoregressiveTRMConfig
@@ -47,17 +48,24 @@ class RefinementPrice:
 
     def forward(self, batch: int, length: int) -> float:
         """The last step's logits of whole sequences."""
-        return batch * (self._refinement(length) + length * self.head)
+        return batch * (self._refinement(length, self.config.supervision_steps) + length * self.head)
 
-    def training_step(self, batch: int, length: int) -> float:
-        """Forwards and backwards, with the losses of all steps that are learned from."""
+    def training_step(self, batch: int, length: int, steps: int | None = None) -> float:
+        """Forwards and backwards, with the losses of all steps that are learned from.
+
+        Args:
+            steps: of supervision in this batch; if not given, the mean over training as ``training_depth`` has it.
+        """
         config = self.config
-        heads = config.supervision_steps if config.deep_supervision else 1
+        if steps is None:
+            each = [self.training_step(batch, length, depth + 1) for depth in range(config.supervision_steps)]
+            return {"full": each[-1], "random": fmean(each), "growing": harmonic_mean(each)}[config.training_depth]
+        heads = steps if config.deep_supervision else 1
         learned = heads * config.tracked
         if self._sweeps > 1:  # and what the last sweep sees of the one before
             learned += config.tracked
         backward = BACKWARD * learned * self.one_pass(length, self._keys(length))
-        return batch * (self._refinement(length) + backward + (1 + BACKWARD) * heads * length * self.head)
+        return batch * (self._refinement(length, steps) + backward + (1 + BACKWARD) * heads * length * self.head)
 
     def generation(self, batch: int, prompt: int, new: int, steps: float | None = None) -> float:
         """The prompt at full depth, then ``new`` tokens of ``steps`` supervision steps each on average."""
@@ -76,6 +84,6 @@ class RefinementPrice:
     def _keys(self, length: int) -> float:
         return (length - 1) / 2 if self.config.training_mode == "sequential" else length
 
-    def _refinement(self, length: int) -> float:
-        passes = self._sweeps * self.config.supervision_steps * self.config.passes
+    def _refinement(self, length: int, steps: int) -> float:
+        passes = self._sweeps * steps * self.config.passes
         return passes * self.one_pass(length, self._keys(length))

@@ -22,6 +22,7 @@ SHAPES = {
     "one round": {"T": 1, "n": 1, "supervision_steps": 3},
     "gpt": {**SINGLE, "tied": False, "T": 4, "num_hidden_layers": 1, "norm": "pre"},
     "tied, step embedding": {**SINGLE, "T": 3, "step_embedding": True},
+    "tied, supervision steps": {**SINGLE, "T": 2, "supervision_steps": 3, "halting": "correct", "norm": "pre"},
     "act": {**SINGLE, "T": 5, "halting": "act", "norm": "pre", "step_embedding": True},
     "pre-norm": {"norm": "pre"},
 }
@@ -151,8 +152,8 @@ def test_the_sequential_mode_is_committed_decoding_and_enough_sweeps_reach_it(sh
     backbone = model.model
     x, angles = backbone.embed(ids), backbone.angles(positions_of(mask))
     with torch.no_grad():
-        exact = sequential(backbone.recursion, x, angles, mask).answers
-        swept = {k: jacobi(backbone.recursion, x, angles, mask, k).answers for k in (1, 2, 3, 7)}
+        exact = sequential(backbone.recursion, x, angles, mask, True, 3).answers
+        swept = {k: jacobi(backbone.recursion, x, angles, mask, k, True, 3).answers for k in (1, 2, 3, 7)}
     got = decoded(model, ids, "committed")[0]
     torch.testing.assert_close(model.lm_head(backbone.read_out(exact[-1])), got, **CLOSE)
     for one, other in zip(swept[7], exact, strict=True):
@@ -162,7 +163,24 @@ def test_the_sequential_mode_is_committed_decoding_and_enough_sweeps_reach_it(sh
         assert (swept[k][-1][:, k:] - exact[-1][:, k:]).abs().max() > 1e-3
 
 
-@pytest.mark.parametrize("mode", ["parallel", "jacobi", "sequential"])
+@pytest.mark.parametrize("shape", ["trm", "one round", "pre-norm"])
+def test_the_first_depth_mode_is_first_depth_decoding(shape):
+    model, ids = build(**SHAPES[shape], training_mode="first_depth"), tokens()
+    with torch.no_grad():
+        whole = model(ids).logits
+    torch.testing.assert_close(decoded(model, ids, "first_depth")[0], whole, **CLOSE)
+
+
+@pytest.mark.parametrize("mode", ["parallel", "first_depth", "jacobi", "sequential"])
+def test_fewer_steps_in_a_batch_are_a_shallower_model(mode):
+    deep, ids = build(training_mode=mode), tokens()
+    shallow = build(training_mode=mode, supervision_steps=2)
+    shallow.load_state_dict(deep.state_dict())
+    with torch.no_grad():
+        torch.testing.assert_close(deep(ids, supervision_steps=2).logits, shallow(ids).logits, **CLOSE)
+
+
+@pytest.mark.parametrize("mode", ["parallel", "first_depth", "jacobi", "sequential"])
 def test_padding_on_either_side_changes_nothing(mode):
     model, ids = build(training_mode=mode, sweeps=2), tokens(rows=1, length=6)
     padding = torch.full((1, 3), 12)

@@ -16,8 +16,13 @@ RUNGS = list(ladder())
 SIZES = {"vocab_size": 11, "hidden_size": 32, "num_attention_heads": 4, "intermediate_size": 48}
 JACOBI, TWICE = {"training_mode": "jacobi", "sweeps": 2}, {"training_mode": "jacobi", "sweeps": 4}
 PRICED = [(name, {}) for name in RUNGS]
-MODES = (JACOBI, TWICE, {"training_mode": "sequential"})
+MODES = (JACOBI, TWICE, {"training_mode": "sequential"}, {"training_mode": "first_depth"})
 PRICED += [(name, mode) for name in ("gpt", "recursive", "recursive_deep") for mode in MODES]
+
+
+# Of the sweep before the last, gradients need the keys and values of its last block only: the formula asks for all.
+# Where a single stream goes on from a state without gradient, its first products need none for their input.
+TOLERANCE = {False: 0.02, True: 0.04}
 
 
 def build(name, **settings):
@@ -61,17 +66,37 @@ def test_small_rungs_have_equal_parameters():
 
 @pytest.mark.parametrize(("name", "mode"), PRICED)
 def test_the_price_is_what_torch_counts(name, mode):
+    assert counted(name, mode, None) == pytest.approx(
+        price_of(name, mode), rel=TOLERANCE[bool(mode) or name == "tied_deep"]
+    )
+
+
+@pytest.mark.parametrize("name", ["tied_deep", "recursive", "recursive_deep"])
+def test_fewer_steps_in_a_batch_cost_less(name):
+    each = [price_of(name, {}, steps) for steps in (1, 2, 3, 4)]
+    assert each[3] == price_of(name, {}) > 1.7 * each[0]
+    for steps, price in enumerate(each, start=1):
+        assert counted(name, {}, steps) == pytest.approx(price, rel=TOLERANCE[name == "tied_deep"])
+    # a quarter of the budget for each depth; or equally many batches of each
+    assert price_of(name, {"training_depth": "growing"}) == pytest.approx(4 / sum(1 / price for price in each))
+    assert price_of(name, {"training_depth": "random"}) == pytest.approx(sum(each) / 4)
+
+
+def price_of(name, settings, steps=None):
+    config = AutoregressiveTRMConfig(**{**SIZES, **rung(name), **settings})
+    return RefinementPrice(config).training_step(2, 12, steps)
+
+
+def counted(name, mode, steps):
+    """FLOPs of a forward and backward pass over 2 rows of 12 tokens."""
     with torch.device("meta"):
         model = build(name, **mode)
         ids = torch.zeros(2, 12, dtype=torch.long)
         mask = torch.ones_like(ids)
-    price = RefinementPrice(model.config)
     model.model.forward = _without_looking(model.model, mask)
     with FlopCounterMode(display=False) as counter:
-        loss = model(ids, labels=ids).loss
-        loss.backward()
-    # Of the sweep before the last, gradients need the keys and values of its last block only: the formula asks for all.
-    assert counter.get_total_flops() == pytest.approx(price.training_step(2, 12), rel=0.02 if not mode else 0.04)
+        model(ids, labels=ids, supervision_steps=steps).loss.backward()
+    return counter.get_total_flops()
 
 
 def _without_looking(backbone, mask):
@@ -79,8 +104,8 @@ def _without_looking(backbone, mask):
     from trm.autoregressive.modeling import RefinedOutput
     from trm.autoregressive.recursion import positions_of
 
-    def forward(input_ids, *_):
-        refined = backbone.refined(input_ids, positions_of(mask), None)
+    def forward(input_ids, *_, supervision_steps):
+        refined = backbone.refined(input_ids, positions_of(mask), None, supervision_steps)
         answers = tuple(backbone.read_out(answer) for answer in refined.answers)
         return RefinedOutput(last_hidden_state=answers[-1], answers=answers, ponder=refined.ponder)
 
@@ -103,9 +128,11 @@ def test_mistakes_are_told():
     with pytest.raises(UserError, match="universal"):
         rung("universl")
     for settings, words in [
-        ({"n": 0}, "z would never change"), ({"streams": "single"}, "no supervision steps"),
+        ({"n": 0}, "z would never change"),
+        ({"training_depth": "growing", "supervision_steps": 1}, "one supervision step only"),
         ({"hidden_size": 30}, "heads of even size"), ({"depth": "adaptive", "halting": "none"}, "when to halt"),
-        ({"halting": "act"}, "one tied stream"), ({"cache_policy": "comitted"}, "committed"),
+        ({"halting": "act"}, "one tied stream"), ({"halting": "act", "streams": "single"}, "one supervision step"),
+        ({"cache_policy": "comitted"}, "committed"),
     ]:  # fmt: skip
         with pytest.raises(UserError, match=words):
             AutoregressiveTRMConfig(**{**SIZES, **settings})
