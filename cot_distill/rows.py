@@ -194,10 +194,17 @@ def _fitting(rows: Iterable[Row], max_length: int | None, context: int) -> tuple
     return kept, told
 
 
-def room(rows: Sequence[Row], most: int | None = None) -> int:
-    """How many tokens a solver may write: a quarter more than the longest completion taught, but up to ``most``."""
-    longest = max(len(row["labels"]) - row["labels"].count(IGNORE) for row in rows)
-    wanted = math.ceil(1.25 * longest) + 4
+def room(rows: Sequence[Row], most: int | None = None, asked: Sequence[Row] = ()) -> int:
+    """How many tokens a solver may write: a quarter more than the longest completion taught, but up to ``most``.
+
+    Args:
+        asked: rows of the problems that it will be asked, which may be longer than those taught: the longest must fit.
+    """
+
+    def longest(rows: Sequence[Row]) -> int:
+        return max((len(row["labels"]) - row["labels"].count(IGNORE) for row in rows), default=0)
+
+    wanted = max(math.ceil(1.25 * longest(rows)), longest(asked)) + 4
     return wanted if most is None else min(wanted, most)
 
 

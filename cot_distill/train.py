@@ -27,7 +27,7 @@ from benchmarks.text_form import Style
 from benchmarks.trainer_options import checked_options
 from cot_distill.language_model import load_language_model, load_pretrained
 from cot_distill.options import ModelOptions, SFTOptions, SolverOptions
-from cot_distill.rows import lessons, room
+from cot_distill.rows import Left, Row, lessons, programmatic, room, tokenized
 from cot_distill.solver import CausalLMSolver
 from cot_distill.vllm_generator import check_vllm
 
@@ -55,7 +55,7 @@ class PricedSFTTrainer(BudgetedTrainerMixin, SFTTrainer):  # type: ignore[misc] 
     """TRL's SFT trainer under a budget."""
 
     model: Any
-    _steps: int  # of supervision in the current batch, where the model has them
+    _drawn: dict[str, int]  # how deep the current batch goes, where the model decides that
 
     @property
     def _own_loss(self) -> bool:
@@ -64,7 +64,7 @@ class PricedSFTTrainer(BudgetedTrainerMixin, SFTTrainer):  # type: ignore[misc] 
     def price(self, inputs: dict[str, torch.Tensor]) -> Cost:
         batch, length = inputs["input_ids"].shape
         if self._own_loss:
-            flops = self.model.config.price().training_step(batch, length, self._steps)
+            flops = self.model.config.price().training_step(batch, length, **self._drawn)
         else:
             flops = language_model_price(self.model.config).training_step(batch, length)
         return Cost(flops=flops, examples=batch, tokens=batch * length)
@@ -75,8 +75,8 @@ class PricedSFTTrainer(BudgetedTrainerMixin, SFTTrainer):  # type: ignore[misc] 
         """TRL learns from the last state alone; a model that is learned at every supervision step has its own loss."""
         if not self._own_loss:
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
-        self._steps = self.model.training_steps(self.meter.progress)
-        output = model(**inputs, num_items_in_batch=num_items_in_batch, supervision_steps=self._steps)
+        self._drawn = self.model.training_depth(self.meter.progress)
+        output = model(**inputs, num_items_in_batch=num_items_in_batch, **self._drawn)
         return (output.loss, output) if return_outputs else output.loss
 
 
@@ -93,6 +93,7 @@ def train(
     at_milestone: Callable[[CausalLMSolver, Cost], None] | None = None,
     on_progress: Callable[[Cost], None] | None = None,
     checkpoints: Checkpoints = ONLY_IF_ARGUED,
+    asked: Sequence[Problem] = (),
 ) -> TrainedLanguageModel:
     """Train one language model until the budget is spent.
 
@@ -101,6 +102,8 @@ def train(
             far and what they cost.
         on_progress: gets what is spent, after every step.
         checkpoints: when to save into ``output_dir``, and whether to go on from there.
+        asked: problems that the model will be asked; only the length of what the programmatic teacher would write for
+            them is used, so that longer answers than those taught are not cut.
 
     Raises:
         UserError: if the family has no teacher, the model cannot be loaded, or an option of TRL is unknown.
@@ -113,7 +116,11 @@ def train(
     taught = lessons(task, problems, tokenizer, style, options, shape, budget, seed, context)
     for warning in taught.warnings:
         logger.warning(warning)
-    max_new_tokens = room(taught.rows, options.max_length)
+    longer: list[Row] = []
+    if options.traces is None:
+        teach = programmatic(task, style, options.trace)
+        longer = list(tokenized(task, asked, tokenizer, style, teach, Left(), options.solver.pauses))
+    max_new_tokens = room(taught.rows, options.max_length, longer)
     meter = Meter(budget)
 
     def milestone(current: PreTrainedModel, spent: Cost) -> None:

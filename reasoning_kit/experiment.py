@@ -227,7 +227,8 @@ def _train_distilled(spec: RunSpec, task: Task, problems: list[Problem], common:
 
     options: Any = spec.options
     style: Style = "cot" if spec.base == "cot" else "answer_only"
-    result = train_distilled(task, problems, options, spec.model, style, **common)
+    asked = load_splits(spec)[1].test
+    result = train_distilled(task, problems, options, spec.model, style, **common, asked=asked)
     notes = [*_outside_knowledge(spec), *result.warnings]
     if spec.base == "cot" and options.content == "right":
         notes.append(_teaching(options.traces))

@@ -14,6 +14,7 @@ from benchmarks.evaluation import evaluate
 from benchmarks.splits import Splits, prove_disjoint
 from benchmarks.symmetries import IGNORE
 from benchmarks.task import load_task
+from benchmarks.verifiable.sequences import Sequences
 from cot_distill.language_model import character_tokenizer, load_language_model, render_prompt
 from cot_distill.options import ModelOptions, SFTOptions
 from cot_distill.rows import Left, lessons, programmatic, room, tokenized
@@ -225,6 +226,18 @@ def test_gradient_accumulation_pays_for_every_micro_batch(tmp_path):
     assert (trained.meter.spent.steps, trained.meter.spent.examples) == (3, 24)
 
 
+def test_longer_problems_than_those_taught_have_room(tmp_path):
+    short, long = Sequences("copy", 3), Sequences("copy", 3, test_lengths=(3, 40))
+    taught, asked = short.generate("train", 8, 0), long.generate("test", 8, 0)
+    few = Budget("steps", 1)
+    for style, longest in (("answer_only", 41), ("cot", 2 * 41)):
+        rooms = [
+            train(short, taught, SFTOptions(batch_size=4), TINY, style, few, 0, tmp_path, asked=each).max_new_tokens
+            for each in ((), taught, asked)
+        ]
+        assert rooms[0] == rooms[1] < longest <= rooms[2]
+
+
 @pytest.mark.parametrize("depth", ["growing", "random"])
 def test_batches_of_fewer_supervision_steps_pay_less(tmp_path, monkeypatch, depth):
     settings = {"T": 1, "n": 1, "supervision_steps": 3, "training_depth": depth}
@@ -237,7 +250,10 @@ def test_batches_of_fewer_supervision_steps_pay_less(tmp_path, monkeypatch, dept
     def recorded(trainer, inputs):
         cost = price(trainer, inputs)
         seen.append(
-            (trainer._steps, cost.flops / trainer.model.config.price().training_step(*inputs["input_ids"].shape, 1))
+            (
+                trainer._drawn["supervision_steps"],
+                cost.flops / trainer.model.config.price().training_step(*inputs["input_ids"].shape, 1),
+            )
         )
         return cost
 

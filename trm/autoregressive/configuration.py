@@ -23,6 +23,7 @@ Gradient = Literal["last_round", "all"]
 Halting = Literal["none", "correct", "act"]
 Mode = Literal["parallel", "first_depth", "jacobi", "sequential"]
 TrainingDepth = Literal["full", "growing", "random"]
+TrainingSweeps = Literal["fixed", "random"]
 Policy = Literal["committed", "per_depth", "first_depth", "last_of_role"]
 Depth = Literal["fixed", "adaptive"]
 
@@ -66,6 +67,7 @@ class AutoregressiveTRMConfig(PretrainedConfig):
             shares of the budget (``growing``); or drawn anew for each batch (``random``).
         training_mode: what positions see of their prefix in training, see :mod:`trm.autoregressive.modes`.
         sweeps: of ``jacobi``; 1 is ``parallel``.
+        training_sweeps: ``fixed``, or ``random``: from 2 to ``sweeps``, drawn anew for each training batch.
         cache_policy: what is kept of a token when decoding, see :mod:`trm.autoregressive.cache`.
         depth: when decoding, ``fixed``: all supervision steps; ``adaptive``: until the halting head says so.
     """
@@ -96,6 +98,7 @@ class AutoregressiveTRMConfig(PretrainedConfig):
     training_depth: TrainingDepth = "full"
     training_mode: Mode = "parallel"
     sweeps: int = 2
+    training_sweeps: TrainingSweeps = "fixed"
     cache_policy: Policy = "per_depth"
     depth: Depth = "fixed"
 
@@ -134,7 +137,8 @@ class AutoregressiveTRMConfig(PretrainedConfig):
     def _check(self) -> None:
         kinds = {
             "streams": Streams, "norm": Norm, "gradient": Gradient, "halting": Halting,
-            "training_depth": TrainingDepth, "training_mode": Mode, "cache_policy": Policy, "depth": Depth,
+            "training_depth": TrainingDepth, "training_mode": Mode, "training_sweeps": TrainingSweeps,
+            "cache_policy": Policy, "depth": Depth,
         }  # fmt: skip
         check_kinds(self, kinds)
         check_counts(self, SIZES)
@@ -149,6 +153,12 @@ class AutoregressiveTRMConfig(PretrainedConfig):
         if self.training_depth != "full" and self.supervision_steps == 1:
             raise UserError(
                 "there is one supervision step only.", where="training_depth", cure="Give full, or more of them."
+            )
+        if self.training_sweeps == "random" and (self.training_mode != "jacobi" or self.sweeps < 3):
+            raise UserError(
+                "there is no number of sweeps to draw.",
+                where="training_sweeps",
+                cure="Give training_mode=jacobi with 3 sweeps or more, or training_sweeps=fixed.",
             )
         if self.halting == "act" and (self.streams == "dual" or not self.tied or self.supervision_steps > 1):
             raise UserError(

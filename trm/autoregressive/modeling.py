@@ -131,6 +131,7 @@ class AutoregressiveTRMModel(AutoregressiveTRMPreTrainedModel):
         past_key_values: SlotCache | None = None,
         use_cache: bool | None = None,
         supervision_steps: int | None = None,
+        sweeps: int | None = None,
         **_: Any,
     ) -> RefinedOutput:
         """Refine all positions, in the configuration's training mode; or, with a cache, those that it does not hold
@@ -142,12 +143,19 @@ class AutoregressiveTRMModel(AutoregressiveTRMPreTrainedModel):
         mask = None if attention_mask is None or bool(attention_mask.all()) else attention_mask.bool()
         if position_ids is None:
             position_ids = positions_of(torch.ones_like(input_ids) if mask is None else mask)
-        refined = self.refined(input_ids, position_ids, mask, supervision_steps)
+        refined = self.refined(input_ids, position_ids, mask, supervision_steps, sweeps)
         answers = tuple(self.read_out(answer) for answer in refined.answers)
         return RefinedOutput(last_hidden_state=answers[-1], answers=answers, ponder=refined.ponder)
 
-    def refined(self, input_ids: Tensor, positions: Tensor, mask: Tensor | None, steps: int | None = None) -> Refined:
-        return sweep(self.recursion, self.embed(input_ids), self.angles(positions), mask, steps)
+    def refined(
+        self,
+        input_ids: Tensor,
+        positions: Tensor,
+        mask: Tensor | None,
+        steps: int | None = None,
+        sweeps: int | None = None,
+    ) -> Refined:
+        return sweep(self.recursion, self.embed(input_ids), self.angles(positions), mask, steps, sweeps)
 
 
 class AutoregressiveTRMForCausalLM(AutoregressiveTRMPreTrainedModel, GenerationMixin):
@@ -179,6 +187,7 @@ class AutoregressiveTRMForCausalLM(AutoregressiveTRMPreTrainedModel, GenerationM
         logits_to_keep: int = 0,
         num_items_in_batch: Any = None,
         supervision_steps: int | None = None,
+        sweeps: int | None = None,
         **_: Any,
     ) -> AutoregressiveTRMOutput:
         """Logits of the next token at each position; with ``labels`` (not shifted, -100: not learned) also the loss.
@@ -186,10 +195,10 @@ class AutoregressiveTRMForCausalLM(AutoregressiveTRMPreTrainedModel, GenerationM
         Args:
             logits_to_keep: only of so many last positions; 0: all.
             num_items_in_batch: labels in the whole batch, where it comes in parts.
-            supervision_steps: of a batch without a cache, instead of the configuration's.
+            supervision_steps, sweeps: of a batch without a cache, instead of the configuration's.
         """
         refined = self.model(
-            input_ids, attention_mask, position_ids, past_key_values, use_cache, supervision_steps=supervision_steps
+            input_ids, attention_mask, position_ids, past_key_values, use_cache, supervision_steps, sweeps
         )
         kept = slice(-logits_to_keep, None) if logits_to_keep else slice(None)
         # Steps that are not learned from carry no gradient.
@@ -209,16 +218,21 @@ class AutoregressiveTRMForCausalLM(AutoregressiveTRMPreTrainedModel, GenerationM
             output.loss = deep_supervision_loss(output, labels, num_items_in_batch, self.config.ponder_cost)
         return output
 
-    def training_steps(self, progress: float) -> int:
-        """Supervision steps of the next training batch.
+    def training_depth(self, progress: float) -> dict[str, int]:
+        """How deep the next training batch goes, as arguments of :meth:`forward`: ``supervision_steps``, ``sweeps``.
 
         Args:
             progress: share of the budget that is spent.
         """
-        most = self.config.supervision_steps
-        if self.config.training_depth == "random":
-            return int(torch.randint(1, most + 1, ()))
-        return min(most, 1 + int(most * progress)) if self.config.training_depth == "growing" else most
+        config = self.config
+        steps, sweeps = config.supervision_steps, config.sweeps
+        if config.training_depth == "random":
+            steps = int(torch.randint(1, steps + 1, ()))
+        elif config.training_depth == "growing":
+            steps = min(steps, 1 + int(steps * progress))
+        if config.training_sweeps == "random":
+            sweeps = int(torch.randint(2, sweeps + 1, ()))
+        return {"supervision_steps": steps, "sweeps": sweeps}
 
     def prepare_inputs_for_generation(  # type: ignore[override]  # of its arguments only these matter here
         self,

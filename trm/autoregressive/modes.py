@@ -8,7 +8,8 @@ can no longer be computed at once. Four answers:
 - ``first_depth``: all at once; positions see what the first pass of all made of their prefix, at every depth. Exactly
   what ``first_depth`` decoding does, with one slot per token too; but what a token was refined to, no other sees.
 - ``jacobi``: all at once, several sweeps. In the first, positions see each other at the same depth; in each later one
-  what the prefix committed in the sweep before. Position t is exact after t + 1 sweeps, so l sweeps are exact.
+  what the prefix committed in the sweep before. Position t is exact after t + 1 sweeps, so l sweeps are exact. A model
+  that always learns with two relies on what the first sweep makes, and no later one does: let their number vary.
 - ``sequential``: one position after the other; exact, and as slow as it sounds.
 
 Gradients flow through the last sweep, and into what it sees: the last step of the sweep before. ``sequential`` keeps
@@ -60,24 +61,31 @@ def refine(recursion: Recursion, x: Hidden, angles: Rotary, attend: Attend, ever
 
 
 def sweep(
-    recursion: Recursion, x: Hidden, angles: Rotary, mask: Bool[Tensor, "b l"] | None, steps: int | None = None
+    recursion: Recursion,
+    x: Hidden,
+    angles: Rotary,
+    mask: Bool[Tensor, "b l"] | None,
+    steps: int | None = None,
+    sweeps: int | None = None,
 ) -> Refined:
     """The whole sequence, as the configuration's training mode has it.
 
     Args:
         steps: of supervision; as many as the configuration has, if not given.
+        sweeps: of ``jacobi``, likewise.
     """
     config = recursion.config
     every = config.deep_supervision
     steps = config.supervision_steps if steps is None else steps
-    if config.training_mode == "parallel" or (config.training_mode == "jacobi" and config.sweeps == 1):
+    sweeps = config.sweeps if sweeps is None else sweeps
+    if config.training_mode == "parallel" or (config.training_mode == "jacobi" and sweeps == 1):
         return refine(recursion, x, angles, SamePass(mask), every, steps)
     if mask is None:
         mask = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)
     if config.training_mode == "first_depth":
         return refine(recursion, x, angles, FirstPass(mask), every, steps)
     if config.training_mode == "jacobi":
-        return jacobi(recursion, x, angles, mask, config.sweeps, every, steps)
+        return jacobi(recursion, x, angles, mask, sweeps, every, steps)
     return sequential(recursion, x, angles, mask, every, steps)
 
 

@@ -48,24 +48,37 @@ class RefinementPrice:
 
     def forward(self, batch: int, length: int) -> float:
         """The last step's logits of whole sequences."""
-        return batch * (self._refinement(length, self.config.supervision_steps) + length * self.head)
+        config = self.config
+        sweeps = config.sweeps if config.training_mode == "jacobi" else 1
+        return batch * (self._refinement(length, config.supervision_steps, sweeps) + length * self.head)
 
-    def training_step(self, batch: int, length: int, steps: int | None = None) -> float:
+    def training_step(
+        self, batch: int, length: int, supervision_steps: int | None = None, sweeps: int | None = None
+    ) -> float:
         """Forwards and backwards, with the losses of all steps that are learned from.
 
         Args:
-            steps: of supervision in this batch; if not given, the mean over training as ``training_depth`` has it.
+            supervision_steps, sweeps: of this batch; if not given, the mean over training as ``training_depth`` and
+                ``training_sweeps`` have it.
         """
-        config = self.config
+        config, steps = self.config, supervision_steps
         if steps is None:
-            each = [self.training_step(batch, length, depth + 1) for depth in range(config.supervision_steps)]
+            each = [self.training_step(batch, length, depth + 1, sweeps) for depth in range(config.supervision_steps)]
             return {"full": each[-1], "random": fmean(each), "growing": harmonic_mean(each)}[config.training_depth]
+        if config.training_mode != "jacobi":
+            sweeps = 1
+        elif sweeps is None and config.training_sweeps == "random":
+            return fmean(self.training_step(batch, length, steps, number) for number in range(2, config.sweeps + 1))
+        elif sweeps is None:
+            sweeps = config.sweeps
         heads = steps if config.deep_supervision else 1
         learned = heads * config.tracked
-        if self._sweeps > 1:  # and what the last sweep sees of the one before
+        if sweeps > 1:  # and what the last sweep sees of the one before
             learned += config.tracked
         backward = BACKWARD * learned * self.one_pass(length, self._keys(length))
-        return batch * (self._refinement(length, steps) + backward + (1 + BACKWARD) * heads * length * self.head)
+        return batch * (
+            self._refinement(length, steps, sweeps) + backward + (1 + BACKWARD) * heads * length * self.head
+        )
 
     def generation(self, batch: int, prompt: int, new: int, steps: float | None = None) -> float:
         """The prompt at full depth, then ``new`` tokens of ``steps`` supervision steps each on average."""
@@ -77,13 +90,9 @@ class RefinementPrice:
         passes = steps * config.passes * (self.one_pass(new, 0) + self.one_pass(1, keys) - self.one_pass(1, 0))
         return batch * (prefill + passes + new * self.head)
 
-    @property
-    def _sweeps(self) -> int:
-        return self.config.sweeps if self.config.training_mode == "jacobi" else 1
-
     def _keys(self, length: int) -> float:
         return (length - 1) / 2 if self.config.training_mode == "sequential" else length
 
-    def _refinement(self, length: int, steps: int) -> float:
-        passes = self._sweeps * steps * self.config.passes
+    def _refinement(self, length: int, steps: int, sweeps: int) -> float:
+        passes = sweeps * steps * self.config.passes
         return passes * self.one_pass(length, self._keys(length))

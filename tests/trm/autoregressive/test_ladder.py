@@ -87,6 +87,19 @@ def price_of(name, settings, steps=None):
     return RefinementPrice(config).training_step(2, 12, steps)
 
 
+def test_sweeps_drawn_anew_are_paid_as_they_are():
+    drawn = {"training_mode": "jacobi", "sweeps": 4, "training_sweeps": "random"}
+    each = [price_of("recursive_deep", JACOBI | {"sweeps": sweeps}) for sweeps in (2, 3, 4)]
+    assert price_of("recursive_deep", drawn) == pytest.approx(sum(each) / 3)
+    model = build("recursive_deep", **drawn)
+    found = [model.training_depth(0.5) for _ in range(60)]
+    assert min(found.count({"supervision_steps": 4, "sweeps": sweeps}) for sweeps in (2, 3, 4)) > 5
+    price = RefinementPrice(model.config)
+    assert [price.training_step(2, 12, 4, sweeps) for sweeps in (2, 3, 4)] == each
+    ids = torch.arange(8).repeat(2, 1)
+    assert (model(ids, sweeps=2).logits - model(ids, sweeps=3).logits).abs().max() > 1e-4
+
+
 def counted(name, mode, steps):
     """FLOPs of a forward and backward pass over 2 rows of 12 tokens."""
     with torch.device("meta"):
@@ -104,8 +117,8 @@ def _without_looking(backbone, mask):
     from trm.autoregressive.modeling import RefinedOutput
     from trm.autoregressive.recursion import positions_of
 
-    def forward(input_ids, *_, supervision_steps):
-        refined = backbone.refined(input_ids, positions_of(mask), None, supervision_steps)
+    def forward(input_ids, _mask, _positions, _cache, _use_cache, supervision_steps, sweeps):
+        refined = backbone.refined(input_ids, positions_of(mask), None, supervision_steps, sweeps)
         answers = tuple(backbone.read_out(answer) for answer in refined.answers)
         return RefinedOutput(last_hidden_state=answers[-1], answers=answers, ponder=refined.ponder)
 
@@ -130,6 +143,7 @@ def test_mistakes_are_told():
     for settings, words in [
         ({"n": 0}, "z would never change"),
         ({"training_depth": "growing", "supervision_steps": 1}, "one supervision step only"),
+        ({"training_sweeps": "random", "training_mode": "jacobi"}, "no number of sweeps"),
         ({"hidden_size": 30}, "heads of even size"), ({"depth": "adaptive", "halting": "none"}, "when to halt"),
         ({"halting": "act"}, "one tied stream"), ({"halting": "act", "streams": "single"}, "one supervision step"),
         ({"cache_policy": "comitted"}, "committed"),
