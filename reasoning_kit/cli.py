@@ -139,11 +139,16 @@ def teach(
 
 @app.command()
 def scale(
-    run: Annotated[Path, typer.Argument(help="Folder of a finished run that thinks: trm, cot, grpo, variants.")],
+    run: Annotated[
+        Path, typer.Argument(help="Folder of a finished run that thinks: trm, cot, grpo, ar_recursive_deep, variants.")
+    ],
     overrides: Annotated[
         list[str] | None, typer.Argument(help="Other test problems: test_size=1000 seed=7 test_file=PATH")
     ] = None,
-    depth: Annotated[int, typer.Option(help="TRM: most supervision steps.")] = 64,
+    depth: Annotated[
+        int | None,
+        typer.Option(help="Most supervision steps; 64 of TRM, 16 per token of an autoregressive one if not given."),
+    ] = None,
     trajectories: Annotated[int, typer.Option(help="TRM: noisy ways of thinking about a problem.")] = 8,
     votes: Annotated[int, typer.Option(help="TRM: symmetric variants of a problem that vote.")] = 8,
     noise: Annotated[float | None, typer.Option(help="TRM: scale of the noise; the run's own if not given.")] = None,
@@ -321,24 +326,25 @@ def bench_time_to_accuracy(
 
 @bench_app.command("refinement")
 def bench_refinement(
-    run: Annotated[
-        Path | None,
+    runs: Annotated[
+        list[str] | None,
         typer.Argument(
-            help="Folder of a finished run of the ladder (ar_...): what decoding makes of it.", show_default=False
+            help="Folders of finished runs of the ladder (ar_...) or of a comparison with some, and other test "
+            "problems: test_size=1000 seed=7 test_file=PATH",
+            show_default=False,
         ),
-    ] = None,
-    overrides: Annotated[
-        list[str] | None, typer.Argument(help="Other test problems: test_size=1000 seed=7 test_file=PATH")
     ] = None,
     width: Annotated[int, typer.Option(help="Of the model of random weights, where no run is named.")] = 128,
     repeats: Annotated[int, typer.Option(help="Of everything that is timed.")] = 5,
     rows: Annotated[int, typer.Option(help="Of a batch where tokens are decoded.")] = 32,
+    problems: Annotated[int, typer.Option(help="Of the test that each run is asked, at most.")] = 100,
+    threshold: Annotated[float, typer.Option(help="A token halts above this halting probability.")] = 0.5,
     out: ResultFile = None,
 ) -> None:
-    """Autoregressive TRM: time and memory against prefix and steps; of a run, cache policies, halting and batching."""
+    """Autoregressive TRM: time and memory against prefix and steps; of runs, caches, halting, bytes, batching."""
     from reasoning_kit.speed.refinement_command import bench_refinement as measure
 
-    measure(run, overrides or [], width, repeats, rows, out, _console())
+    measure(runs or [], width, repeats, rows, problems, threshold, out, _console())
 
 
 @bench_app.command("gpu")

@@ -11,12 +11,15 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.budget import Budget
+from benchmarks.compute import LanguageModelPrice
 from benchmarks.task import Task
 from reasoning_kit.config import ExperimentConfig, RunSpec, load_config
 from reasoning_kit.environment import use_free_cores
@@ -24,7 +27,7 @@ from reasoning_kit.methods import METHODS, Entry
 from reasoning_kit.report.formatting import MISSING, budget_text
 
 PROBE_STEPS = 3
-TYPICAL = 32  # problems that lengths are taken from
+TYPICAL = 60  # problems of training and of the test that lengths are taken from
 ADAM_COPIES = 4  # weights, gradients and two moments, in float32
 
 
@@ -35,7 +38,8 @@ class Estimate:
     Attributes:
         parameters: of the model that answers, a pupil where there is one.
         flops_per_step: of one optimiser step; for GRPO with its generation; where a pupil follows, the mean.
-        flops_per_answer: of one answer at full depth or full length; with ``parameters`` ``None`` for a served model.
+        flops_per_answer: mean over a few test problems, answered at full depth and as long as what is taught; with
+            ``parameters`` ``None`` for a served model.
         steps: that the budget pays for; ``None`` where only time limits it.
         state_bytes: weights, gradients and optimiser; activations come on top.
         seconds: of training, from a probe.
@@ -186,7 +190,7 @@ def _language_model(spec: RunSpec, task: Task) -> tuple[int, float, float, float
     from benchmarks.compute import language_model_price
     from benchmarks.text_form import Style
     from cot_distill.language_model import load_tokenizer, model_config
-    from cot_distill.rows import Left, programmatic, tokenized
+    from cot_distill.rows import IGNORE, Left, programmatic, tokenized
     from cot_distill.traces import styles
     from reasoning_kit.experiment import load_splits
 
@@ -201,10 +205,18 @@ def _language_model(spec: RunSpec, task: Task) -> tuple[int, float, float, float
         "answer_only" if spec.base == "grpo" and not styles(task) else style
     )  # nobody knows its thoughts yet
     teach = programmatic(task, taught, getattr(options, "trace", None))
-    few = replace(spec, task=replace(spec.task, train_size=min(spec.task.train_size or TYPICAL, TYPICAL), test_size=1))
-    rows = list(tokenized(task, load_splits(few)[1].train, tokenizer, style, teach, Left(), options.solver.pauses))
+    few: dict[str, Any] = {
+        name: min(getattr(spec.task, name) or TYPICAL, TYPICAL) for name in ("train_size", "test_size")
+    }
+    splits = load_splits(replace(spec, task=replace(spec.task, **few)))[1]
+    pauses = options.solver.pauses
+    rows = list(tokenized(task, splits.train, tokenizer, style, teach, Left(), pauses))
     length = max(len(row["input_ids"]) for row in rows)
-    prompt = max(row["labels"].count(-100) for row in rows)
+    prompt = max(row["labels"].count(IGNORE) for row in rows)
+    # Test problems may be longer; where nobody can say what their answers look like, they are taken for typical.
+    asked = list(tokenized(task, splits.test, tokenizer, style, teach, Left(), pauses)) or rows
+    lengths = [(row["labels"].count(IGNORE), len(row["labels"])) for row in asked]
+    per_answer = fmean(_answer(shape, before, end - before, options.solver.samples) for before, end in lengths)
     batch = options.batch_size * int(options.trainer.get("gradient_accumulation_steps", 1))
     per_step = shape.training_step(batch, length)
     if spec.base == "grpo":
@@ -216,7 +228,13 @@ def _language_model(spec: RunSpec, task: Task) -> tuple[int, float, float, float
         if options.algorithm == "ppo":
             value = shape.with_head(1)
             per_step += value.training_step(batch, length) + value.forward(batch, length)
-    return parameters, per_step, shape.generation(1, prompt, length - prompt), batch
+    return parameters, per_step, per_answer, batch
+
+
+def _answer(shape: LanguageModelPrice, prompt: int, new: int, samples: int) -> float:
+    """All samples of a problem, each of ``new`` tokens at full depth; the prompt once."""
+    read = shape.generation(1, prompt, 0)
+    return read + samples * (shape.generation(1, prompt, new) - read)
 
 
 def _probe(spec: RunSpec) -> float:
@@ -249,9 +267,12 @@ def _probe(spec: RunSpec) -> float:
 
 
 def _table(config: ExperimentConfig, rows: Sequence[Estimate]) -> Table:
-    table = Table(title=f"{config.name}: {budget_text(config.budget.unit, config.budget.limit)} per run")
-    for heading in ("task", "method", "parameters", "FLOPs/step", "FLOPs/answer", "steps", "state", "training"):
-        table.add_column(heading, justify="left" if heading in ("task", "method") else "right")
+    title = f"{config.name}: {budget_text(config.budget.unit, config.budget.limit)} per run"
+    table = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)  # fits 80 columns
+    for heading in ("task", "method"):
+        table.add_column(heading, overflow="fold")
+    for heading in ("para-\nmeters", "FLOPs/\nstep", "FLOPs/\nanswer", "steps", "state", "training"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
         table.add_row(
             row.task,

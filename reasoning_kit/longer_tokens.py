@@ -2,8 +2,8 @@
 
 Two ways of thinking longer in tokens: a longer thought, by budgets at which it is ended and an answer forced (budget
 forcing, arXiv 2501.19393), and more thoughts, of which the most frequent answer counts (self-consistency, arXiv
-2203.11171). Every problem is thought about once greedily and ``samples`` times at random; shorter budgets and fewer
-samples are read from these.
+2203.11171); of a model that answers without a thought, more answers. Every problem is thought about once greedily and
+``samples`` times at random; shorter budgets and fewer samples are read from these.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.errors import UserError
 from benchmarks.problem import Answer, Problem
@@ -86,7 +87,8 @@ def measure(
         return [found[number] for number in range(len(problems))]
 
     greedy = [completions[0] for completions in written(1, 0.0)]
-    series = [_by_budget(solver, judge, problems, prompts, greedy, batch_size)]
+    thinks = solver.style == "cot"
+    series = [_by_budget(solver, judge, problems, prompts, greedy, batch_size)] if thinks else []
     drawn = written(settings.samples, settings.temperature) if settings.samples > 1 else [[] for _ in problems]
     if settings.samples > 1:
         series.append(_by_votes(solver, judge, problems, drawn))
@@ -102,10 +104,10 @@ def _by_budget(
     batch_size: int,
 ) -> Series:
     """The greedy thought, ended after 0, 1, 2, 4 ... tokens; and as long as it is."""
-    lengths = [solver.thought_tokens(completion) for completion in greedy]
+    lengths, orbits = [solver.thought_tokens(completion) for completion in greedy], [p.orbit for p in problems]
     found = np.zeros(len(problems), dtype=bool)
     points = []
-    budgets: list[int | None] = [0, *doubling(max(lengths)), None] if solver.style == "cot" and max(lengths) else [None]
+    budgets: list[int | None] = [0, *doubling(max(lengths)), None] if max(lengths) else [None]
     for budget in budgets:
         texts = dict(enumerate([completion] for completion in greedy))
         if budget is not None:
@@ -119,7 +121,7 @@ def _by_budget(
         right = np.array([judge(p, solver.read(p, texts[i][0])) for i, p in enumerate(problems)])
         found = found | right
         label = "the whole thought" if budget is None else f"at most {budget} tokens"
-        points.append(_point(problems, label, [solver.price(texts[i]) for i in texts], texts.values(), right, found))
+        points.append(point_of(solver, orbits, label, [texts[i] for i in range(len(problems))], right, found))
     return Series("budget", "longer thought, greedy", points)
 
 
@@ -137,26 +139,41 @@ def _by_votes(
         found = np.array([_any(judge, p, given[:count]) for p, given in zip(problems, answers, strict=True)])
         few = [completions[:count] for completions in drawn]
         label = f"{count} sample{'s' if count > 1 else ''}"
-        points.append(_point(problems, label, [solver.price(c) for c in few], few, right, found | right))
-    return Series("votes", "more thoughts, majority vote", points)
+        points.append(point_of(solver, [p.orbit for p in problems], label, few, right, found | right))
+    what = "thoughts" if solver.style == "cot" else "answers"
+    return Series("votes", f"more {what}, majority vote", points)
 
 
 def _any(judge: Judge, problem: Problem, answers: Sequence[Answer | None]) -> bool:
     return any(judge(problem, answer) for answer in answers)
 
 
-def _point(
-    problems: Sequence[Problem], label: str, prices: Sequence[float], texts: Any, right: np.ndarray, found: np.ndarray
+def point_of(
+    solver: CausalLMSolver,
+    orbits: Sequence[str],
+    label: str,
+    texts: Sequence[Sequence[Completion]],
+    right: NDArray[np.bool_],
+    found: NDArray[np.bool_],
 ) -> Point:
-    orbits = [problem.orbit for problem in problems]
-    tokens = [sum(completion.tokens or 0 for completion in completions) for completions in texts]
+    """
+    Args:
+        texts: all completions of each problem.
+        right, found: whether each problem's answer is right, and whether any on the way was.
+    """
     return Point(
         label,
-        float(np.mean(prices)),
-        float(np.mean(tokens)),
+        float(np.mean([solver.price(completions) for completions in texts])),
+        float(np.mean([sum(steps_of(solver, completion) for completion in completions) for completions in texts])),
         accuracy_interval([right], orbits),
         accuracy_interval([found], orbits),
     )
+
+
+def steps_of(solver: CausalLMSolver, completion: Completion) -> float:
+    """Tokens; of a model that refines each in supervision steps, all of these."""
+    full = getattr(solver.model.config, "supervision_steps", 1)
+    return (completion.tokens or 0) * (full if completion.depth is None else completion.depth)
 
 
 def _rows(
@@ -166,20 +183,27 @@ def _rows(
     greedy: Sequence[Completion],
     drawn: Sequence[Sequence[Completion]],
 ) -> list[dict[str, Any]]:
-    rows = []
-    for problem, first, others in zip(problems, greedy, drawn, strict=True):
-        for number, completion in enumerate([first, *others]):
-            answer = solver.read(problem, completion)
-            rows.append(
-                {
-                    "id": problem.id,
-                    "orbit": problem.orbit,
-                    "sample": number,
-                    "answer": None if answer is None else answer.text,
-                    "correct": judge(problem, answer),
-                    "tokens": completion.tokens,
-                    "thought_tokens": solver.thought_tokens(completion),
-                    "finished": completion.finished,
-                }
-            )
-    return rows
+    return [
+        row_of(solver, judge, problem, completion, "sampled" if number else "greedy", number)
+        for problem, first, others in zip(problems, greedy, drawn, strict=True)
+        for number, completion in enumerate([first, *others])
+    ]
+
+
+def row_of(
+    solver: CausalLMSolver, judge: Judge, problem: Problem, completion: Completion, way: str, sample: int
+) -> dict[str, Any]:
+    """One row of ``scaling.parquet``."""
+    answer = solver.read(problem, completion)
+    return {
+        "id": problem.id,
+        "orbit": problem.orbit,
+        "way": way,
+        "sample": sample,
+        "answer": None if answer is None else answer.text,
+        "correct": judge(problem, answer),
+        "tokens": completion.tokens,
+        "thought_tokens": solver.thought_tokens(completion) if solver.style == "cot" else 0,
+        "steps": steps_of(solver, completion),
+        "finished": completion.finished,
+    }

@@ -17,6 +17,7 @@ from cot_distill.options import SFTOptions
 from cot_distill.server_options import PromptedOptions
 from grpo.options import GRPOOptions
 from reasoning_kit.checking import checked, mapping
+from trm.autoregressive.thinking import evaluations
 from trm.options import DirectOptions, TRMOptions
 
 BaseName = Literal["direct", "trm", "answer_only", "cot", "grpo", "prompted"]
@@ -29,6 +30,7 @@ class Method:
     """One of the six: its options, how it is named, and its way of thinking: ``latent``, ``token`` or ``none``.
 
     Attributes:
+        thinking: unless its model thinks by itself (:func:`thinking_of`).
         trains: spends the budget; otherwise a model is asked as it is, and no budget is matched.
     """
 
@@ -66,6 +68,19 @@ class Entry:
 def label_of(name: str) -> str:
     """The label of a method that has none of its own."""
     return METHODS[name].label if name in METHODS else name
+
+
+def thinking_of(base: str, model: Mapping[str, Any]) -> str:
+    """How a run thinks: as its base does; where that writes the answer alone, ``latent`` if its language model sends
+    each token more than once through the same network. Filler tokens are no thinking.
+
+    Args:
+        model: its :class:`cot_distill.options.ModelOptions` as a mapping; empty in records that have none.
+    """
+    thinking = METHODS[base].thinking if base in METHODS else "none"
+    if base != "answer_only" or model.get("architecture") != "autoregressive_trm" or model.get("path") is not None:
+        return thinking
+    return "latent" if evaluations(model.get("settings") or {}) > 1 else thinking
 
 
 def defined_here(overrides: Iterable[str], files: Iterable[str]) -> set[str]:

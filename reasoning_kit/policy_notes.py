@@ -87,6 +87,7 @@ def pupil_diagnostics(result: TaughtPupil, policy_accuracy: float) -> dict[str, 
         "policy_parameters": result.policy.model.num_parameters(),
         "teaching": result.teaching,
         "costs": {name: cost.to_dict() for name, cost in result.costs.items()},
+        "losses": len(result.losses) - len(result.policy.losses),  # of the record's, the last so many are its own
     }
 
 

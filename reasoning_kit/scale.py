@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from benchmarks.errors import UserError
-from reasoning_kit import longer_recursion, longer_tokens
+from reasoning_kit import longer_depth, longer_recursion, longer_tokens
 from reasoning_kit.methods import METHODS
 from reasoning_kit.thinking_longer import Series
 
@@ -26,6 +26,22 @@ if TYPE_CHECKING:
     from trm.modeling import TRMForPuzzles
 
 JSON, ROWS, PAGE = "scaling.json", "scaling.parquet", "scaling.html"
+DEPTH, TOKEN_DEPTH = 64, 16  # supervision steps of an answer, of a token
+
+HOW_VOTES = (
+    "The most frequent answer of the samples counts, ties go to the first (arXiv 2203.11171). FLOPs are counted by "
+    "formula against a key-value cache, the prompt once for all samples of a problem."
+)
+HOW_ANSWERS = f"Every problem was answered in samples. {HOW_VOTES}"
+HOW_TOKENS = (
+    "Every problem was thought about once greedily and then in samples. A thought that goes beyond a budget is ended "
+    f"there and the answer forced (arXiv 2501.19393). {HOW_VOTES}"
+)
+HOW_DEPTH = (
+    "Steps are supervision steps, those of all tokens of an answer together. For each number of steps and each "
+    "halting rule every problem was answered anew and greedily; the prompt's tokens always take all steps allowed, "
+    "which is in the FLOPs. Samples are drawn at the depth of the run."
+)
 
 
 @dataclass(frozen=True)
@@ -49,7 +65,7 @@ def scale_run(
     folder: Path,
     overrides: Sequence[str],
     console: Console,
-    depth: int = 64,
+    depth: int | None = None,
     trajectories: int = 8,
     votes: int = 8,
     noise: float | None = None,
@@ -63,8 +79,9 @@ def scale_run(
 
     Args:
         overrides: of the test problems, as in ``eval``.
-        noise: the run's own, if not given.
-        samples, temperature: of a language model; the four before are of a recursive one.
+        depth: most supervision steps; 64 of TRM, 16 per token of an autoregressive one, if not given.
+        trajectories, votes, noise, precision: of TRM; noise is the run's own, if not given.
+        samples, temperature: of a language model.
         out: folder of the results; ``scaling`` in the run's folder if not given.
         unsafe_code: as in ``eval``.
 
@@ -80,12 +97,16 @@ def scale_run(
     options: Any = spec.options
     if spec.base == "trm":
         recursion = longer_recursion.Settings(
-            depth, trajectories, votes, options.noise if noise is None else noise, options.patience, precision
+            DEPTH if depth is None else depth,
+            trajectories,
+            votes,
+            options.noise if noise is None else noise,
+            options.patience,
+            precision,
         )
         longer_recursion.check(recursion)
     else:
-        _check_thinks(spec, folder)
-        tokens = longer_tokens.Settings(samples, temperature)
+        tokens, deeper = longer_tokens.Settings(samples, temperature), _deeper(spec, folder, depth)
         longer_tokens.check(tokens)
     task, splits, task_options = chosen_problems(spec, overrides)
     use_free_cores()
@@ -94,7 +115,7 @@ def scale_run(
         if spec.base == "trm":
             scaled = _recursion(spec, folder, task, splits.test, recursion, on_progress)
         else:
-            scaled = _tokens(spec, folder, task, splits.test, tokens, on_progress)
+            scaled = _tokens(spec, folder, task, splits.test, tokens, deeper, on_progress)
     found = {
         "run": str(folder.absolute()),
         "method": spec.method,
@@ -118,13 +139,25 @@ def scale_run(
     return out / PAGE
 
 
-def _check_thinks(spec: RunSpec, folder: Path) -> None:
+def _deeper(spec: RunSpec, folder: Path, depth: int | None) -> longer_depth.Settings | None:
+    """How far tokens are refined; ``None`` for a model that does not refine them.
+
+    Raises:
+        UserError: if it does not think either, or the depth is wrong.
+    """
+    from reasoning_kit.experiment import MODEL
+
+    if spec.base != "prompted" and longer_depth.deepens(folder / MODEL):
+        settings = longer_depth.Settings(TOKEN_DEPTH if depth is None else depth)
+        longer_depth.check(settings)
+        return settings
     if METHODS[spec.base].thinking != "token" or spec.base == "prompted":
         raise UserError(
             f"{spec.method} does not think, so it cannot think longer.",
             where=str(folder),
-            cure="Name a run of trm, cot, grpo or a variant of them.",
+            cure="Name a run of trm, cot, grpo, ar_recursive_deep or a variant of them.",
         )
+    return None
 
 
 def _recursion(
@@ -159,23 +192,29 @@ def _tokens(
     task: Task,
     problems: Sequence[Problem],
     settings: longer_tokens.Settings,
+    deeper: longer_depth.Settings | None,
     on_progress: Callable[[float], None],
 ) -> Scaled:
     from reasoning_kit.inspect_run import load_quietly
 
     solver: Any = load_quietly(spec, task, folder)
-    series, rows = longer_tokens.measure(solver, problems, settings, spec.evaluation.batch_size, on_progress)
-    lead = (
-        f"it may write up to {solver.max_new_tokens} tokens. Its greedy thought is ended earlier and earlier, and "
-        f"{settings.samples} thoughts drawn at temperature {settings.temperature} vote."
+    batch_size, thinks = spec.evaluation.batch_size, solver.style == "cot"
+    share = 1.0 if deeper is None else 0.5
+    series, rows = longer_tokens.measure(solver, problems, settings, batch_size, lambda done: on_progress(share * done))
+    written = "thoughts" if thinks else "answers"
+    lead = f"it may write up to {solver.max_new_tokens} tokens. "
+    lead += "Its greedy thought is ended earlier and earlier, and " if thinks else ""
+    lead += f"{settings.samples} {written} drawn at temperature {settings.temperature} vote."
+    how = HOW_TOKENS if thinks else HOW_ANSWERS
+    if deeper is None:
+        return Scaled(series, rows, asdict(settings), "Tokens", lead, how)
+    more, more_rows = longer_depth.measure(
+        solver, problems, deeper, batch_size, lambda done: on_progress((1 - share) * done + share * len(problems))
     )
-    how = (
-        "Every problem was thought about once greedily and then in samples. A thought that goes beyond a budget is "
-        "ended there and the answer forced (arXiv 2501.19393); the most frequent answer of the samples counts, ties "
-        "go to the first (arXiv 2203.11171). FLOPs are counted by formula against a key-value cache, the prompt once "
-        "for all samples of a problem."
-    )
-    return Scaled(series, rows, asdict(settings), "Tokens", lead, how)
+    trained = solver.model.config.supervision_steps
+    lead += f" Each token was trained with {trained} supervision steps and is given up to {deeper.depth} here."
+    both = asdict(settings) | asdict(deeper) | {"cache_policy": solver.model.config.cache_policy}
+    return Scaled([*more, *series], [*rows, *more_rows], both, "Steps", lead, f"{HOW_DEPTH} {how}")
 
 
 def load_recursive_run(folder: Path) -> RunSpec:

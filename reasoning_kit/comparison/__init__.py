@@ -4,8 +4,22 @@ Pure: reads ``record.json`` and ``predictions.parquet`` of every run below a fol
 the HTML report and the written summary all show a :class:`Comparison`.
 """
 
+from reasoning_kit.comparison.claims import Judged, JudgedClaim
+from reasoning_kit.comparison.lengths import AtLength, Lengths
 from reasoning_kit.comparison.rows import Row, Run
 from reasoning_kit.comparison.task import Comparison, TaskComparison, load_comparison
 from reasoning_kit.comparison.verdict import WINNERS, Paired
 
-__all__ = ["WINNERS", "Comparison", "Paired", "Row", "Run", "TaskComparison", "load_comparison"]
+__all__ = [
+    "WINNERS",
+    "AtLength",
+    "Comparison",
+    "Judged",
+    "JudgedClaim",
+    "Lengths",
+    "Paired",
+    "Row",
+    "Run",
+    "TaskComparison",
+    "load_comparison",
+]

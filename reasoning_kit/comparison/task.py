@@ -12,7 +12,9 @@ from typing import Any
 from benchmarks.errors import UserError
 from benchmarks.records import RECORD, RunRecord, load_predictions
 from benchmarks.statistics import paired_difference
+from reasoning_kit.comparison.claims import JudgedClaim, judge
 from reasoning_kit.comparison.curves import Curve, learning_curve, scaling_curve, shared_demos
+from reasoning_kit.comparison.lengths import Lengths, by_length
 from reasoning_kit.comparison.rows import Row, Run, column, make_row
 from reasoning_kit.comparison.verdict import Paired, headline, oriented, parts, thinking_contrasts, verdict
 
@@ -30,6 +32,7 @@ class TaskComparison:
         verdict: the same in a sentence.
         pairs: all pairs of methods.
         demos: one problem, solved step by step: method -> ``RunRecord.demo``.
+        lengths: accuracy by length, where the family has lengths.
     """
 
     name: str
@@ -48,6 +51,7 @@ class TaskComparison:
     scaling: Mapping[str, Curve]
     demos: Mapping[str, Mapping[str, Any]]
     runs: tuple[Run, ...]
+    lengths: Lengths | None
 
     @property
     def measures_differ(self) -> bool:
@@ -74,6 +78,11 @@ class TaskComparison:
 class Comparison:
     directory: Path
     tasks: tuple[TaskComparison, ...]
+
+    @property
+    def claims(self) -> tuple[JudgedClaim, ...]:
+        """Those of the autoregressive TRM whose methods ran."""
+        return judge(self.tasks)
 
 
 def load_comparison(directory: Path) -> Comparison:
@@ -136,6 +145,7 @@ def compare_task(runs: Sequence[Run]) -> TaskComparison:
         scaling={m: curve for m, group in records.items() if (curve := scaling_curve(group)).points},
         demos=shared_demos(records),
         runs=tuple(run for group in by_method.values() for run in group),
+        lengths=by_length(first.record, {m: [run.rows for run in group] for m, group in by_method.items()}),
     )
 
 

@@ -119,11 +119,21 @@ def _ablation(rows: dict[str, Row], worth: Sequence[Paired], unit: str) -> str:
 
 
 def _caution(rows: Sequence[Row], unit: str) -> str:
-    """What keeps these rows from being a fair comparison, as a sentence; empty where nothing does."""
-    caveats = [f"{row.label} is {row.unmatched}" for row in rows if row.unmatched]
+    """:func:`caveats` as a sentence; empty where there are none."""
+    found = caveats(rows, unit)
+    return f" Caution: {'; '.join(found)}." if found else ""
+
+
+def caveats(rows: Sequence[Row], unit: str) -> list[str]:
+    """What keeps these rows from being a fair comparison.
+
+    Args:
+        unit: of the budget.
+    """
+    found = [f"{row.label} is {row.unmatched}" for row in rows if row.unmatched]
     if min(row.seeds for row in rows) == 1:
-        caveats.append("with one seed the interval does not show how much another seed would change")
+        found.append("with one seed the interval does not show how much another seed would change")
     spent = [row.training_flops for row in rows if row.training_flops]
     if unit in NOT_COMPUTE and spent and max(spent) > (1 + MATCHED_WITHIN) * min(spent):
-        caveats.append(f"with equal {unit}, training compute differs up to {max(spent) / min(spent):.1f} times")
-    return f" Caution: {'; '.join(caveats)}." if caveats else ""
+        found.append(f"with equal {unit}, training compute differs up to {max(spent) / min(spent):.1f} times")
+    return found

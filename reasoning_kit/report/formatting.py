@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from benchmarks.statistics import Difference, Interval
+from reasoning_kit.comparison import JudgedClaim
+from reasoning_kit.comparison.claims import MARGIN
 
 MISSING = "–"  # noqa: RUF001  # a dash is meant
 PREFIXES = ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+
+CLAIMS_TITLE = "The claims of the autoregressive TRM"
+HOW_CLAIMS = (
+    "Differences are the first method minus the second, paired by problem, tasks weighed equally; the interval is "
+    "about these tasks, not about others. A claim holds where the whole 95 % interval is above 0; one that something "
+    f"is enough, free or does as well, where it is above -{100 * MARGIN:g} points. A task does not test a claim, and "
+    f"is left out of its mean, where neither method solves more than {100 * MARGIN:g} %, or, of the latter kind, where "
+    "the second does not: there is nothing to lose. Each claim stands for itself: of twenty pairs that are truly "
+    "equal, one is expected to look different."
+)
 
 
 def si(value: float | None) -> str:
@@ -51,8 +65,24 @@ def ends(interval: Interval) -> str:
 
 def points(difference: Difference) -> str:
     """A difference in percentage points with its interval, and McNemar's p where one seed ran."""
-    text = f"{100 * difference.value:+.1f} ({100 * difference.low:+.1f} to {100 * difference.high:+.1f})"
+    value, low, high = (round(100 * x, 1) + 0.0 for x in (difference.value, difference.low, difference.high))  # no -0.0
+    text = f"{value:+.1f} ({low:+.1f} to {high:+.1f})"
     return text if difference.p_value is None else f"{text}, p = {difference.p_value:.2g}"
+
+
+def times(ratio: float | None) -> str:
+    """``8.04`` as ``x 8.0``."""
+    return MISSING if ratio is None else f"x {ratio:.2g}" if ratio < 1 else f"x {_three(ratio)}"
+
+
+def cautions(claims: Sequence[JudgedClaim]) -> list[str]:
+    """What keeps the methods of claims from being a fair comparison, each once with the tasks where it is so."""
+    found: dict[str, dict[str, None]] = {}
+    for judged in claims:
+        for on in judged.tasks:
+            for caveat in on.caveats:
+                found.setdefault(caveat, {})[on.task] = None
+    return [f"{', '.join(tasks)}: {caveat}." for caveat, tasks in found.items()]
 
 
 def budget_text(unit: str, limit: float) -> str:

@@ -16,7 +16,16 @@ from plotly.offline import get_plotlyjs
 
 from benchmarks.records import RunRecord, write_atomically
 from benchmarks.statistics import Difference, Interval
-from reasoning_kit.comparison import WINNERS, Comparison, Paired, Run, TaskComparison, load_comparison
+from reasoning_kit.comparison import (
+    WINNERS,
+    Comparison,
+    Judged,
+    JudgedClaim,
+    Paired,
+    Run,
+    TaskComparison,
+    load_comparison,
+)
 from reasoning_kit.report import formatting
 from reasoning_kit.report.figures import MANY, scaling_figure, training_figure
 from reasoning_kit.report.looks import LOOKS, OTHER, Look, looks_of
@@ -56,6 +65,7 @@ def render_report(comparison: Comparison) -> str:
         "percent": formatting.percent,
         "ends": formatting.ends,
         "points": formatting.points,
+        "times": formatting.times,
         "tight": lambda text: text.replace(" %", "\u00a0%"),
     }
     environment.globals |= {
@@ -69,6 +79,7 @@ def render_report(comparison: Comparison) -> str:
     return environment.from_string(packaged("template.html.j2")).render(
         tasks=[_task(task, number, looks) for number, task in enumerate(comparison.tasks, 1)],
         tally=_tally(comparison),
+        claims=_claims(comparison),
         extent=_extent(comparison),
         ablation=all(task.winner == "variants" for task in comparison.tasks),
         css=Markup(packaged("report.css")),
@@ -80,6 +91,26 @@ def render_report(comparison: Comparison) -> str:
 def packaged(name: str) -> str:
     """A file of this package, as text."""
     return (files("reasoning_kit.report") / name).read_text(encoding="utf-8")
+
+
+def _claims(comparison: Comparison) -> dict[str, Any] | None:
+    """What the template shows of the claims; ``None`` where the methods of none ran."""
+    if not (claims := comparison.claims):
+        return None
+    ran = {judged.task for claim in claims for judged in claim.tasks}
+    tasks = [task.name for task in comparison.tasks if task.name in ran]
+    return {
+        "title": formatting.CLAIMS_TITLE,
+        "how": formatting.HOW_CLAIMS,
+        "claims": claims,
+        "tasks": tasks,
+        "matrix": [(claim.claim.text, [_on(claim, name) for name in tasks]) for claim in claims],
+        "cautions": formatting.cautions(claims),
+    }
+
+
+def _on(claim: JudgedClaim, task: str) -> Judged | None:
+    return next((judged for judged in claim.tasks if judged.task == task), None)
 
 
 def _task(task: TaskComparison, number: int, looks: Mapping[str, Look]) -> dict[str, Any]:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from rich import box
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from reasoning_kit.comparison import Comparison, TaskComparison
+from reasoning_kit.comparison import Comparison, JudgedClaim, TaskComparison
 from reasoning_kit.report import formatting as f
 from reasoning_kit.report.looks import Look, looks_of
 
 VERDICTS = {"latent": "bold blue", "token": "bold red"}
-
+OUTCOMES = {"holds": "green", "fails": "red", "undecided": "yellow", "untested": "dim"}
 
 WIDE = 100  # characters; a narrower terminal gets fewer columns
 
@@ -22,7 +22,8 @@ WIDE = 100  # characters; a narrower terminal gets fewer columns
 def comparison_table(comparison: Comparison, width: int = WIDE) -> Group:
     """All tasks, ready for ``console.print``, for a terminal of ``width`` characters."""
     looks = looks_of(comparison)
-    return Group(*(part for task in comparison.tasks for part in (_task_table(task, looks, width), _below(task))))
+    tasks = [part for task in comparison.tasks for part in (_task_table(task, looks, width), _below(task))]
+    return Group(*tasks, *([_claims(comparison.claims)] if comparison.claims else []))
 
 
 def _task_table(task: TaskComparison, looks: Mapping[str, Look], width: int = WIDE) -> Table:
@@ -79,3 +80,19 @@ def _below(task: TaskComparison) -> Text:
         for note in row.notes:
             text.append(f"  {row.method}: {note}\n", style="not bold dim")
     return text
+
+
+def _claims(claims: Sequence[JudgedClaim]) -> Group:
+    """What each claim came to, the methods that tell, and their difference."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column()
+    for judged in claims:
+        gap = f": {f.points(judged.mean)} points" if judged.mean else ""
+        told = [f"{judged.claim.a} minus {judged.claim.b}{gap}"]
+        told += [f"{f.times(judged.flops_ratio)} FLOPs per answer" if judged.flops_ratio else "", judged.sentence]
+        text = Text(f"{judged.claim.text}\n")
+        text.append("; ".join(filter(None, told)), style="dim")
+        table.add_row(Text(judged.outcome, style=OUTCOMES[judged.outcome]), text)
+    cautions = Text("".join(f"* {caution}\n" for caution in f.cautions(claims)), style="yellow")
+    return Group(Text(f"{f.CLAIMS_TITLE} (first method minus second)", style="bold"), table, cautions)

@@ -88,3 +88,72 @@ def test_other_runs_are_refused(finished, tmp_path, change, words):
     assert caught.value.cure
     with pytest.raises(UserError, match="no finished run"):
         shown(tmp_path / "nowhere")
+
+
+# --- with a pupil ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def taught(tmp_path_factory):
+    """Sums of one digit: a policy from a distilled start, its traces, and a smaller pupil."""
+    torch.set_num_threads(1)
+    folder, row = tmp_path_factory.mktemp("taught"), "method.grpo_distill_small"
+    [spec] = load_config(
+        [
+            "task=addition-4x4", "task.addition-4x4.digits=[1,1]", "method=grpo_distill_small", "train_size=40",
+            "test_size=10", "model.width=32", "model.heads=2", "model.key_value_heads=2", "model.inner=64",
+            f"{row}.start_share=0.9", f"{row}.distillation.learning_rate=1e-2", f"{row}.distillation.batch_size=32",
+            f"{row}.batch_size=32", f"{row}.max_new_tokens=14", f"{row}.held_out=0", f"{row}.pupil.policy_share=0.8",
+            f"{row}.pupil.model.width=16", f"{row}.pupil.model.inner=32", "budget.unit=steps", "budget.limit=150",
+            "evaluation.milestones=[0.5,0.9]",
+        ]
+    ).runs()  # fmt: skip
+    run(spec, folder, lambda *_: None)
+    return folder
+
+
+def test_the_pupil_stands_behind_its_policy(taught):
+    text, record = shown(taught), RunRecord.load(taught)
+    found = record.diagnostics["pupil"]
+    for line in record.diagnostics["verdict"]:
+        assert line in text, "the policy's part is as ever"
+    rows = {line.split()[0]: line for line in text.splitlines() if line.split()[:1]}
+    for phase in ("policy", "writing", "pupil"):
+        cost = found["costs"][phase]
+        share, counts = f"{cost['steps'] / 150:.0%}", f"{cost['steps']} +{cost['examples']:,}"
+        assert re.search(rf"^ *{phase} +{share} .* {counts} ", text, re.MULTILINE)
+    assert f"{found['policy_parameters']:,}" in rows["policy"]
+    assert f"{record.parameters:,}" in rows["pupil"]
+    assert f"{found['policy_accuracy']:.1%}" in rows["policy"]
+    assert f"{record.metrics['accuracy']['value']:.1%}" in rows["pupil"]
+    own = record.loss[-found["losses"] :]
+    assert [entry["step"] for entry in own] == [10, 20, 30], "30 steps, logged every ten"
+    assert f"{own[0]['loss']:.3f} to {own[-1]['loss']:.3f}" in rows["pupil"]
+    assert own[-1]["loss"] < own[0]["loss"]
+
+
+def test_it_says_what_was_taught_and_how_far_the_pupil_came(taught):
+    text, record = shown(taught), RunRecord.load(taught)
+    teaching = record.diagnostics["pupil"]["teaching"]
+    assert f"wrote {teaching['written']} of {teaching['asked']} traces" in text
+    assert f"accepted {teaching['accepted']} of them ({100 * teaching['acceptance_per_sample']:.1f} %)" in text
+    assert f"of the 10 test problems (95 %: {100 * record.metrics['accuracy']['low']:.1f} to" in text
+    [*_, within, _] = record.curve
+    assert f"While it learned it solved {100 * within['accuracy']:.1f} % at 90 % of the budget." in text
+
+
+@pytest.mark.parametrize(
+    ("teacher", "words"), [(0.0, "better than its teacher"), (1.0, "did not reach its teacher"), (0.5, "no difference")]
+)
+def test_teacher_against_pupil_and_records_of_before(taught, tmp_path, teacher, words):
+    raw = json.loads((taught / RECORD).read_text())
+    raw["metrics"]["accuracy"] |= {"value": 0.5, "low": 0.3, "high": 0.7}
+    pupil = raw["diagnostics"]["pupil"]
+    pupil["policy_accuracy"] = teacher
+    del pupil["losses"]
+    pupil["teaching"]["acceptance_per_problem"] = 0.2
+    (tmp_path / RECORD).write_text(json.dumps(raw))
+    text = shown(tmp_path)
+    assert words in text
+    assert "never saw a right trace" in text
+    assert " to " not in next(line for line in text.splitlines() if line.split()[:1] == ["pupil"])

@@ -1,0 +1,102 @@
+"""Accuracy by the length of the problem, for families that are tested at lengths other than that of training.
+
+The literature on recursive language models reports character accuracy there (:mod:`benchmarks.verifiable.sequences`),
+which a verdict has as its score; the share of whole answers that are right stands beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from benchmarks.records import RunRecord
+from benchmarks.statistics import Interval, accuracy_interval
+
+FAMILIES = ("sequences",)  # whose problems have meta["length"], and a score that is character accuracy
+
+
+@dataclass(frozen=True)
+class Published:
+    """Character accuracy that others report at one length; they trained on other data with other compute."""
+
+    label: str
+    length: int
+    characters: float
+    source: str
+
+
+# Addition, length 20, from the comparison in Tiny Autoregressive Recursive Models.
+PUBLISHED = {
+    "addition": tuple(
+        Published(label, 20, characters, "arXiv 2603.08082")
+        for label, characters in (("Universal transformer", 0.938), ("GPT", 0.181), ("Autoregressive TRM", 0.111))
+    )
+}
+
+
+@dataclass(frozen=True)
+class AtLength:
+    """Means over seeds and problems of one length.
+
+    Attributes:
+        characters: share of the characters that are right (of one seed with Wilson's interval, which is wider than
+            characters need).
+        whole: share of the answers that are right.
+    """
+
+    characters: Interval
+    whole: Interval
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """
+    Attributes:
+        trained: length of the training problems.
+        rows: method -> length -> what it reached there.
+        published: what others report at one of the lengths; not matched.
+    """
+
+    trained: int
+    lengths: tuple[int, ...]
+    rows: Mapping[str, Mapping[int, AtLength]]
+    published: tuple[Published, ...]
+
+
+Judgements = Mapping[str, Mapping[str, Any]]  # of one run, by the id of the problem
+
+
+def by_length(record: RunRecord, groups: Mapping[str, Sequence[Judgements]]) -> Lengths | None:
+    """``None`` for another family, or a record that does not hold the options of its task.
+
+    Args:
+        record: of any of the runs.
+        groups: the runs of each method.
+    """
+    options = (record.config.get("task") or {}).get("options")
+    if record.task.get("family") not in FAMILIES or options is None:
+        return None
+    from benchmarks.task import load_task
+
+    task = load_task(record.task["family"], **options)
+    first = next(iter(groups.values()))[0]
+    length = {i: int(task.parse_question(row["question"]).meta["length"]) for i, row in first.items()}
+    order = {each: [i for i in first if length[i] == each] for each in sorted(set(length.values()))}
+
+    def at(seeds: Sequence[Judgements], ids: Sequence[str]) -> AtLength:
+        orbits = [str(first[i]["orbit"]) for i in ids]
+        found = [
+            accuracy_interval([np.array([float(seed[i][name]) for i in ids]) for seed in seeds], orbits)
+            for name in ("score", "correct")
+        ]
+        return AtLength(*found)
+
+    return Lengths(
+        trained=task.length,  # type: ignore[attr-defined]  # of FAMILIES
+        lengths=tuple(order),
+        rows={method: {each: at(seeds, ids) for each, ids in order.items()} for method, seeds in groups.items()},
+        published=tuple(p for p in PUBLISHED.get(task.operation, ()) if p.length in order),  # type: ignore[attr-defined]
+    )
