@@ -59,6 +59,10 @@ class LanguageModelPrice(Protocol):
         """The same body under a head of so many outputs, such as a value model's one."""
         ...
 
+    def of_last_state(self) -> LanguageModelPrice:
+        """The same model where the loss is of its last state alone, as in TRL's trainers for reinforcement learning."""
+        ...
+
 
 def language_model_price(config: Any) -> LanguageModelPrice:
     """Prices the model of a transformers configuration; one of another form brings its own formulas (``price()``)."""
@@ -100,6 +104,9 @@ class CausalLMShape:
 
     def with_head(self, outputs: int) -> CausalLMShape:
         return replace(self, vocabulary=outputs)
+
+    def of_last_state(self) -> CausalLMShape:
+        return self
 
     def attention(self, queries: int, keys: int) -> float:
         """Scores and weighted sum of ``queries`` x ``keys`` over all layers and heads."""

@@ -107,7 +107,7 @@ class PolicyTrainerMixin(StepTimesMixin, BudgetedTrainerMixin):
 
     @property
     def shape(self) -> LanguageModelPrice:
-        return language_model_price(self.model.config)
+        return language_model_price(self.model.config).of_last_state()
 
     def charge_generation(self, prompt: int, completions: Sequence[Sequence[int]]) -> None:
         """A batch is generated until its longest completion ends, and all of that is computed."""

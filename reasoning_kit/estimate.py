@@ -200,6 +200,8 @@ def _language_model(spec: RunSpec, task: Task) -> tuple[int, float, float, float
     with torch.device("meta"):
         parameters = AutoModelForCausalLM.from_config(model_configuration).num_parameters()
     shape = language_model_price(model_configuration)
+    if spec.base == "grpo":
+        shape = shape.of_last_state()
     style: Style = "answer_only" if spec.base == "answer_only" else "cot"
     taught: Style = (
         "answer_only" if spec.base == "grpo" and not styles(task) else style

@@ -40,7 +40,8 @@ def config(name: str, **model: object) -> dict:
 
 
 def rung_of(name: str) -> dict:
-    return {"settings": {"rung": {"ar_jacobi": "recursive_deep", "ar_growing": "recursive_deep"}.get(name, name.removeprefix("ar_"))}}
+    top = name in ("ar_jacobi", "ar_growing")
+    return {"settings": {"rung": "recursive_deep" if top else name.removeprefix("ar_")}}
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ memory as nothing. Decoding pays for each token the steps it took, against the k
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean, harmonic_mean
 
 from benchmarks.compute import BACKWARD
@@ -22,9 +22,13 @@ class RefinementPrice:
 
     config: AutoregressiveTRMConfig
     outputs: int | None = None  # of the head; the vocabulary, if not given
+    last_state: bool = False  # the loss is that of TRL's trainers: all steps are taken, the last one is learned from
 
     def with_head(self, outputs: int) -> RefinementPrice:
-        return RefinementPrice(self.config, outputs)
+        return replace(self, outputs=outputs)
+
+    def of_last_state(self) -> RefinementPrice:
+        return replace(self, last_state=True)
 
     @property
     def head(self) -> float:
@@ -62,6 +66,8 @@ class RefinementPrice:
                 ``training_sweeps`` have it.
         """
         config, steps = self.config, supervision_steps
+        if self.last_state:
+            steps, sweeps = config.supervision_steps, config.sweeps
         if steps is None:
             each = [self.training_step(batch, length, depth + 1, sweeps) for depth in range(config.supervision_steps)]
             return {"full": each[-1], "random": fmean(each), "growing": harmonic_mean(each)}[config.training_depth]
@@ -71,7 +77,7 @@ class RefinementPrice:
             return fmean(self.training_step(batch, length, steps, number) for number in range(2, config.sweeps + 1))
         elif sweeps is None:
             sweeps = config.sweeps
-        heads = steps if config.deep_supervision else 1
+        heads = steps if config.deep_supervision and not self.last_state else 1
         learned = heads * config.tracked
         if sweeps > 1:  # and what the last sweep sees of the one before
             learned += config.tracked

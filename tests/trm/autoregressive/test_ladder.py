@@ -87,6 +87,14 @@ def price_of(name, settings, steps=None):
     return RefinementPrice(config).training_step(2, 12, steps)
 
 
+@pytest.mark.parametrize("more", [{}, {"training_depth": "growing"}, JACOBI])
+def test_a_loss_of_the_last_state_is_paid_as_torch_counts_it(more):
+    price = RefinementPrice(AutoregressiveTRMConfig(**{**SIZES, **rung("recursive_deep"), **more})).of_last_state()
+    last = counted("recursive_deep", more, None, lambda model, ids: model(ids).logits.sum())
+    assert last == pytest.approx(price.training_step(2, 12), rel=TOLERANCE[more == JACOBI])
+    assert last < 0.7 * counted("recursive_deep", more, None)
+
+
 def test_sweeps_drawn_anew_are_paid_as_they_are():
     drawn = {"training_mode": "jacobi", "sweeps": 4, "training_sweeps": "random"}
     each = [price_of("recursive_deep", JACOBI | {"sweeps": sweeps}) for sweeps in (2, 3, 4)]
@@ -100,7 +108,7 @@ def test_sweeps_drawn_anew_are_paid_as_they_are():
     assert (model(ids, sweeps=2).logits - model(ids, sweeps=3).logits).abs().max() > 1e-4
 
 
-def counted(name, mode, steps):
+def counted(name, mode, steps, loss=None):
     """FLOPs of a forward and backward pass over 2 rows of 12 tokens."""
     with torch.device("meta"):
         model = build(name, **mode)
@@ -108,7 +116,7 @@ def counted(name, mode, steps):
         mask = torch.ones_like(ids)
     model.model.forward = _without_looking(model.model, mask)
     with FlopCounterMode(display=False) as counter:
-        model(ids, labels=ids, supervision_steps=steps).loss.backward()
+        (model(ids, labels=ids, supervision_steps=steps).loss if loss is None else loss(model, ids)).backward()
     return counter.get_total_flops()
 
 
