@@ -1,9 +1,8 @@
-"""What ``bench refinement`` found: tables, for the terminal too, and a page with figures."""
+"""What ``bench refinement`` found, as a page with figures; its tables are in :mod:`.refinement_tables`."""
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,21 +12,13 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from benchmarks.statistics import Interval
-from reasoning_kit.report import formatting as f
 from reasoning_kit.report.figures import empty_figure, error_bars
 from reasoning_kit.report.html import packaged, script_json
 from reasoning_kit.report.looks import LOOKS, Look, variant_look
+from reasoning_kit.report.refinement_tables import Found, PlainTable, claim_tables, least_words, section_tables
 
-Found = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class PlainTable:
-    """Cells as text, the first of each row is its name."""
-
-    headings: tuple[str, ...]
-    rows: Sequence[tuple[str, ...]]
-    caption: str = ""
+HALTING = {"adaptive": "halting by the head", "oracle": "an oracle's halting"}
+SIDE_BY_SIDE = {"scattermode": "group", "scattergap": 0.8}  # methods in a category
 
 
 @dataclass(frozen=True)
@@ -44,39 +35,70 @@ class Block:
     figures: list[Figure]
 
 
+@dataclass(frozen=True)
+class Section:
+    """What was measured on one task; of random weights, all.
+
+    Attributes:
+        words: what it comes to.
+    """
+
+    words: list[str]
+    blocks: list[Block]
+    tables: list[PlainTable]
+
+
 def refinement_page(found: Found) -> str:
     """The page, everything inlined."""
-    names = dict.fromkeys(["time", "FLOPs", *(row["policy"] for row in found.get("memory", found.get("ways", ())))])
-    names |= dict.fromkeys(found.get("difficulty", ()))
-    looks = {name: LOOKS["trm"] if i == 0 else variant_look(i - 1) for i, name in enumerate(names)}
+    looks = _looks(found)
+    if "sections" in found:
+        sections = [_task(section, looks) for section in found["sections"]]
+    else:
+        blocks = [block for block in (_compute(found, looks), _memory(found, looks)) if block]
+        sections = [Section([], blocks, claim_tables(found))]
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     return environment.from_string(packaged("refinement.html.j2")).render(
         title=_title(found),
         lead=_lead(found),
-        looks=list(looks.values()),
-        blocks=[block for block in (_compute(found, looks), _memory(found, looks), _run(found, looks)) if block],
-        tables=refinement_tables(found),
+        looks=list({look.key: look for look in looks.values()}.values()),
+        sections=sections,
         css=Markup(packaged("report.css")),
         js=Markup(packaged("report.js")),
         plotly=Markup(get_plotlyjs()),
     )
 
 
+def _looks(found: Found) -> dict[str, Look]:
+    """Of time and FLOPs and policies; or of methods, and of policies for tasks with one method alone."""
+    if "sections" not in found:
+        names = ["time", "FLOPs", *(row["policy"] for row in found.get("memory", ()))]
+    else:
+        rows = [row for section in found["sections"] for row in section["served"]]
+        names = [*(row["method"] for row in rows), *(row["policy"] for row in rows)]
+    return {
+        name: LOOKS["trm"] if number == 0 else variant_look(number - 1)
+        for number, name in enumerate(dict.fromkeys(names))
+    }
+
+
 def _title(found: Found) -> str:
-    if "run" in found:
-        return f"What decoding makes of an autoregressive TRM on {found['task']}"
+    if "sections" in found:
+        tasks = ", ".join(section["task"] for section in found["sections"])
+        return f"What decoding makes of autoregressive TRMs on {tasks}"
     return "What refining a token costs"
 
 
 def _lead(found: Found) -> str:
-    if "run" in found:
+    if "sections" in found:
+        runs, skipped = len(found["runs"]), len(found["skipped"])
+        others = f" {skipped} runs of no language model were left out." if skipped else ""
         what = "the right answers are given token by token and refined as in decoding"
-        return f"{found['problems']} unseen problems; {what}."
+        return f"{runs} {'run' if runs == 1 else 'runs'}; of unseen problems {what}.{others}"
     width = found["settings"]["hidden_size"]
     return f"A model of width {width} with random weights: its cost does not depend on what it has learned."
 
 
-# --- figures ------------------------------------------------------------------------------------
+# --- the claims, on random weights --------------------------------------------------------------
 
 
 def _compute(found: Found, looks: Mapping[str, Look]) -> Block | None:
@@ -137,43 +159,94 @@ def _memory(found: Found, looks: Mapping[str, Look]) -> Block | None:
     return Block("Memory", [(policy, looks[policy]) for policy in policies], figures)
 
 
-def _run(found: Found, looks: Mapping[str, Look]) -> Block | None:
-    if "ways" not in found:
-        return None
-    figure = empty_figure("Cache of the longest problem (bytes, log scale)")
-    for way in found["ways"]:
-        if way["halting"] == "oracle":
-            continue
-        look, whole = looks[way["policy"]], way["whole"]
-        interval = Interval(
-            **{name: whole[name] for name in ("value", "low", "high")}, method="", problems=0, clusters=0
+# --- trained runs -------------------------------------------------------------------------------
+
+
+def _task(section: Found, looks: Mapping[str, Look]) -> Section:
+    methods = list(dict.fromkeys(row["method"] for row in section["served"]))
+    names = methods if len(methods) > 1 else list(dict.fromkeys(row["policy"] for row in section["served"]))
+    legend = [(name, looks[name]) for name in names]
+    figures = [_bytes(section, looks, "method" if len(methods) > 1 else "policy"), _price(section, looks)]
+    blocks = [Block(section["task"], legend, figures)]
+    figures = _depths(section, looks)
+    if figures:
+        own = [(name, looks[name]) for name in section["difficulty"]]
+        blocks.append(Block(f"{section['task']}: depth against difficulty", own, figures))
+    return Section(least_words(section), blocks, section_tables(section))
+
+
+def _bytes(section: Found, looks: Mapping[str, Look], by: str) -> Figure:
+    figure = empty_figure("Weights and cache of the longest problem (bytes, log scale)")
+    figure.update_layout(xaxis={"tickformat": "~s"})
+    for name in dict.fromkeys(row[by] for row in section["served"]):
+        look, rows = looks[name], [row for row in section["served"] if row[by] == name]
+        trace = _dots(name, look, [row["bytes"]["longest"] for row in rows], [row["accuracy"] for row in rows])
+        trace.update(
+            customdata=[f"{row['method']}, {row['policy']}" for row in rows],
+            hovertemplate="%{customdata}<br>%{x:.3s}B: %{y:.1%}<extra></extra>",
         )
-        trace = _line(f"{way['policy']}, {way['halting']}", look, [way["memory_bytes"]], [way["whole"]["value"]])
-        trace.update(error_y=error_bars([interval], look.light), marker={"symbol": look.symbol, "size": 10})
         figure.add_trace(trace)
-    figures = [
-        Figure(
-            "Whole answers right, against memory",
-            script_json(figure),
-            "At full depth and with the model's halting, 95 % intervals.",
-        )
+    return Figure(
+        "Problems solved, against bytes to serve",
+        script_json(figure),
+        "A point for each method and cache policy, at full depth; 95 % intervals.",
+    )
+
+
+def _price(section: Found, looks: Mapping[str, Look]) -> Figure:
+    figure = empty_figure("Cache policy (a ring: the model's own)")
+    figure.update_layout(xaxis={"type": "category"}, **SIDE_BY_SIDE)
+    rows = [
+        row
+        for row in section["gap"]
+        if row["halting"] == "fixed" and row["training"] in ("parallel", "jacobi", "sequential")
     ]
-    legend = [(policy, looks[policy]) for policy in dict.fromkeys(way["policy"] for way in found["ways"])]
-    if found.get("difficulty"):
-        bars = empty_figure("Kind of token")
-        bars.update_layout(
-            barmode="group",
-            xaxis={"type": "category"},
-            yaxis={"title": {"text": "Mean steps"}, "range": None, "tickformat": None, "dtick": None},
-        )
-        for halting, kinds in found["difficulty"].items():
-            y = [row["steps"] for row in kinds.values()]
-            look = looks[halting]
-            colour = {"color": look.light}  # drawn anew by the page, as lines are
-            bars.add_trace(go.Bar(x=list(kinds), y=y, name=halting, marker=colour, meta={"method": look.key}))
-        legend += [(halting, looks[halting]) for halting in found["difficulty"]]
-        figures.append(Figure("Steps by difficulty", script_json(bars), "Under the model's own cache policy."))
-    return Block("Policies and halting", legend, figures)
+    for name in dict.fromkeys(row["method"] for row in rows):
+        own = [row for row in rows if row["method"] == name]
+        trace = _dots(name, looks[name], [row["policy"] for row in own], [row["whole"] for row in own])
+        trace.marker.symbol = [looks[name].symbol + ("-open" if row["own"] else "") for row in own]
+        trace.update(hovertemplate="%{x}: %{y:.1%}<extra>%{fullData.name}</extra>")
+        figure.add_trace(trace)
+    return Figure(
+        "Whole answers right, by cache policy", script_json(figure), "Teacher-forced at full depth; 95 % intervals."
+    )
+
+
+def _depths(section: Found, looks: Mapping[str, Look]) -> list[Figure]:
+    """One figure for each way to group tokens and to halt."""
+    found: dict[tuple[str, str], go.Figure] = {}
+    for method, groupings in section["difficulty"].items():
+        for grouping, ways in groupings.items():
+            for halting in (name for name in HALTING if name in ways):
+                if (grouping, halting) not in found:
+                    figure = found[grouping, halting] = empty_figure("Kind of token, easy ones first")
+                    plain = {"title": {"text": "Mean steps"}, "range": None, "tickformat": None, "dtick": None}
+                    figure.update_layout(xaxis={"type": "category"}, yaxis=plain, **SIDE_BY_SIDE)
+                kinds = ways[halting]
+                trace = _dots(method, looks[method], list(kinds), [row["steps"] for row in kinds.values()])
+                trace.update(mode="lines+markers", line={"color": looks[method].light, "dash": looks[method].dash})
+                trace.update(hovertemplate="%{x}: %{y:.2f} steps<extra>%{fullData.name}</extra>")
+                found[grouping, halting].add_trace(trace)
+    caption = "Mean over seeds, under the model's own cache policy; 95 % intervals, problems as clusters, "
+    caption += "Wilson's where hardly any token differs."
+    return [
+        Figure(f"Steps by {grouping}, {HALTING[halting]}", script_json(figure), caption)
+        for (grouping, halting), figure in found.items()
+    ]
+
+
+def _dots(name: str, look: Look, x: Sequence[Any], metrics: Sequence[Mapping[str, Any]]) -> go.Scatter:
+    """Points with the intervals of their metrics."""
+    intervals = [Interval(row["value"], row["low"], row["high"], method="", problems=0, clusters=0) for row in metrics]
+    return go.Scatter(
+        x=x,
+        y=[interval.value for interval in intervals],
+        error_y=error_bars(intervals, look.light),
+        name=name,
+        mode="markers",
+        marker={"symbol": look.symbol, "size": 10, "color": look.light},
+        meta={"method": look.key},
+    )
 
 
 def _line(name: str, look: Look, x: Sequence[float], y: Sequence[float]) -> go.Scatter:
@@ -187,66 +260,3 @@ def _line(name: str, look: Look, x: Sequence[float], y: Sequence[float]) -> go.S
         hovertemplate="%{x:.3s}: %{y:.3s}<extra>%{fullData.name}</extra>",
         meta={"method": look.key},
     )
-
-
-# --- tables -------------------------------------------------------------------------------------
-
-
-def refinement_tables(found: Found) -> list[PlainTable]:
-    """Everything that was measured."""
-    tables = [*_lines(found)]
-    rows: list[tuple[str, ...]]
-    if "memory" in found:
-        rows = [
-            (row["policy"], str(row["steps"]), str(row["tokens"]), f.memory(row["allocated"]), f.memory(row["formula"]))
-            for row in found["memory"]
-        ]
-        tables.append(PlainTable(("Cache policy", "Steps", "Tokens", "Allocated", "Formula"), rows))
-    if "recomputation" in found:
-        line = found["recomputation"]
-        rows = [
-            ("with the cache", f.duration(line["cached_seconds"]), f.si(line["cached_flops"])),
-            ("recomputed", f.duration(line["recomputed_seconds"]), f.si(line["recomputed_flops"])),
-            ("ratio", f"{line['ratio']:.1f}", f"{line['recomputed_flops'] / line['cached_flops']:.1f}"),
-        ]
-        tables.append(PlainTable((f"{line['tokens']} tokens in {line['rows']} rows", "Time", "FLOPs"), rows))
-    if "ways" in found:
-        tables.append(_ways(found["ways"]))
-    for halting, kinds in found.get("difficulty", {}).items():
-        rows = [(k, str(row["tokens"]), f"{row['steps']:.2f}", f.percent(row["right"])) for k, row in kinds.items()]
-        tables.append(PlainTable((f"Token ({halting} halting)", "Count", "Steps", "Right"), rows))
-    if "lock_step" in found:
-        tables.append(_batching(found["lock_step"]))
-    return tables
-
-
-def _lines(found: Found) -> Iterable[PlainTable]:
-    for key, first in (("prefix", "Tokens before a step"), ("steps", "Steps of a token")):
-        if key in found:
-            line = found[key]
-            rows = [(str(row[key]), f.duration(row["seconds"]), f.si(row["flops"])) for row in line["rows"]]
-            caption = (
-                f"Policy {line['policy']}. A straight line explains {line['r_squared']:.1%} of the time; between the "
-                f"last two rows it grows with the power {line['exponent']:.2f}."
-            )
-            yield PlainTable((first, "Time", "FLOPs"), rows, caption)
-
-
-def _ways(ways: Sequence[Mapping[str, Any]]) -> PlainTable:
-    rows = []
-    for way in ways:
-        whole = way["whole"]
-        interval = f"{f.percent(whole['value'])} ({100 * whole['low']:.1f} to {100 * whole['high']:.1f})"
-        numbers = (f"{way['steps']:.2f}", f"{way['loss']:.3f}", f.percent(way["tokens"]), interval)
-        rows.append((f"{way['policy']}, {way['halting']}", *numbers, f.memory(way["memory_bytes"])))
-    return PlainTable(("Policy, halting", "Steps", "Loss", "Tokens", "Whole", "Cache"), rows)
-
-
-def _batching(line: Mapping[str, Any]) -> PlainTable:
-    rows = []
-    for name, key in (("depth-wise", "depthwise"), ("lock-step", "lock_step")):
-        per_second = statistics.median(line[f"{key}_tokens_per_second"])
-        rows.append((name, f"{per_second:.3g}", str(line["ticks"][name])))
-    rows.append(("ratio", f"{line['ratio']:.2f}", f"{line['tick_ratio']:.2f}"))
-    caption = f"{line['rows']} rows, {line['mean_steps']:.2f} of {line['most_steps']} steps a token; the same tokens."
-    return PlainTable(("Batching", "Tokens/s", "Steps of the batch"), rows, caption)

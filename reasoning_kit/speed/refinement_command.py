@@ -2,49 +2,97 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.measure import Measurement
 
 from benchmarks.errors import UserError
 from benchmarks.problem import Problem
-from benchmarks.records import write_atomically
+from benchmarks.records import RECORD, write_atomically
 from benchmarks.task import Task
 from reasoning_kit.checking import at_least
 from reasoning_kit.config import RunSpec
 from reasoning_kit.environment import use_free_cores
-from reasoning_kit.report.refinement import refinement_page, refinement_tables
+from reasoning_kit.report.refinement import refinement_page
+from reasoning_kit.report.refinement_tables import refinement_tables
 from reasoning_kit.speed import refinement
 from reasoning_kit.speed.difficulty import token_kinds
-from reasoning_kit.speed.refinement_run import Scored, by_difficulty, every_way
+from reasoning_kit.speed.refinement_run import answered, cache_bytes, every_way, policies_of, weight_bytes
+from reasoning_kit.speed.refinement_table import LENGTHS, LONGEST, Measured, sections
 from reasoning_kit.speed.result import progress_line, write_result
 from reasoning_kit.speed.show import table
 
+WIDEST = 400  # characters of a table
+LANGUAGE_MODELS = ("cot", "answer_only", "grpo")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """How trained runs are measured.
+
+    Attributes:
+        repeats: of what is timed.
+        rows: of a batch.
+        problems: asked, at most.
+        probability: of halting, above which a token halts.
+    """
+
+    repeats: int
+    rows: int
+    problems: int
+    probability: float
+
+    @property
+    def threshold(self) -> float:
+        """The same as a logit."""
+        return math.log(self.probability / (1 - self.probability))
+
 
 def bench_refinement(
-    run: Path | None, overrides: Sequence[str], width: int, repeats: int, rows: int, out: Path | None, console: Console
+    words: Sequence[str],
+    width: int,
+    repeats: int,
+    rows: int,
+    problems: int,
+    threshold: float,
+    out: Path | None,
+    console: Console,
 ) -> None:
-    """Without a run the claims about time and memory, on random weights; with one what decoding makes of it.
+    """Without runs the claims about time and memory, on random weights; with some what decoding makes of them.
 
     Args:
+        words: folders of runs or of comparisons, and options such as ``test_size=1000``.
         width: of the model of random weights.
         rows: of a batch where tokens are decoded.
+        problems: of the test that are asked, at most.
+        threshold: a token halts where its halting probability is above it.
 
     Raises:
-        UserError: for an impossible size, or a run that is no autoregressive TRM.
+        UserError: for an impossible size, a folder without runs, or runs that are no autoregressive TRM.
     """
-    at_least(1, repeats, "--repeats")
-    at_least(1, rows, "--rows")
+    for number, name in ((repeats, "--repeats"), (rows, "--rows"), (problems, "--problems")):
+        at_least(1, number, name)
+    if not 0 < threshold < 1:
+        raise UserError(f"{threshold} is no probability between 0 and 1.", where="--threshold", cure="For example 0.9.")
+    trained = Trained(repeats, rows, problems, threshold)
     use_free_cores()
+    overrides = [word for word in words if "=" in word and not Path(word).exists()]
+    folders = [Path(word) for word in words if word not in overrides]
     with progress_line(console) as tell:
-        found = _claims(width, repeats, rows, tell) if run is None else _trained(run, overrides, repeats, rows, tell)
+        found = _trained(folders, overrides, trained, tell) if folders else _claims(width, repeats, rows, tell)
     for each in refinement_tables(found):
         shown = table(*each.headings, caption=each.caption or None)
         for row in each.rows:
             shown.add_row(*row)
-        console.print(shown)
+        console.print(f"\n[bold]{each.title}[/bold]" if each.title else "", highlight=False)
+        # Wider than a narrow screen rather than cut: no number is dropped.
+        shown.width = Measurement.get(console, console.options.update_width(WIDEST), shown).maximum
+        console.print(shown, soft_wrap=True)
     if out is not None:
         write_result(out, found)
         page = out.with_suffix(".html")
@@ -72,34 +120,117 @@ def _claims(width: int, repeats: int, rows: int, tell: refinement.Tell) -> dict[
     }
 
 
-def _trained(run: Path, overrides: Sequence[str], repeats: int, rows: int, tell: refinement.Tell) -> dict[str, Any]:
-    from reasoning_kit.inspect_run import chosen_problems, load_quietly, load_run
+def _trained(
+    folders: Sequence[Path],
+    overrides: Sequence[str],
+    how: Trained,
+    tell: refinement.Tell,
+) -> dict[str, Any]:
+    chosen, skipped = _runs_below(folders)
+    found = []
+    for number, (folder, spec) in enumerate(chosen.items(), start=1):
+        name = f"run {number} of {len(chosen)}, {spec.task_name}/{spec.method}/seed-{spec.seed}: "
 
-    spec = load_run(run)
-    _check(spec, run)
-    task, splits, _ = chosen_problems(spec, overrides)
-    problems = splits.test
-    solver: Any = load_quietly(spec, task, run)
-    traces = _traces(spec, task, problems)
-    ways = every_way(solver, problems, traces, tell)
-    decoding = {"max_new_tokens": solver.max_new_tokens, "batch_size": rows, "depth": "adaptive"}
-    found: dict[str, Any] = {"run": str(run), "task": task.name, "problems": len(problems)}
-    found["ways"] = [way.to_dict() for way in ways]
-    found["difficulty"] = _difficulty(task, problems, traces, solver, ways)
-    if solver.model.model.halting_head is not None:
-        found["lock_step"] = refinement.against_lock_step(
-            solver.model, solver.prompts(problems), [solver.tokenizer.eos_token_id], decoding, repeats, tell
-        )
-    return found
+        def tell_of(what: str, name: str = name) -> None:
+            tell(name + what)
+
+        found.append(_measure(folder, spec, overrides, how, tell_of))
+    return {"runs": [run.to_dict() for run in found], "sections": sections(found, how.probability), "skipped": skipped}
 
 
-def _check(spec: RunSpec, run: Path) -> None:
-    if spec.base not in ("cot", "answer_only", "grpo") or spec.model.architecture != "autoregressive_trm":
+def _runs_below(folders: Sequence[Path]) -> tuple[dict[Path, RunSpec], list[str]]:
+    """Finished runs of language models, and those of others, which are left out.
+
+    Raises:
+        UserError: if there is no run, or no autoregressive TRM among them.
+    """
+    from reasoning_kit.inspect_run import load_run
+
+    chosen: dict[Path, RunSpec] = {}
+    skipped = []
+    for folder in folders:
+        records = [folder / RECORD] if (folder / RECORD).exists() else sorted(folder.rglob(RECORD))
+        kept = [record.parent for record in records if not _moved_aside(record.relative_to(folder))]
+        for run in kept or [folder]:  # a folder without any is told by the loader
+            spec = load_run(run)
+            if spec.base in LANGUAGE_MODELS:
+                chosen[run] = spec
+            else:
+                skipped.append(str(run))
+    if not any(spec.model.architecture == "autoregressive_trm" for spec in chosen.values()):
         raise UserError(
-            f"{spec.method} refines no tokens.",
-            where=str(run),
+            f"{len(chosen) + len(skipped)} run(s), none of which refines tokens.",
+            where=", ".join(map(str, folders)),
             cure="Name a run of the ladder, such as ar_recursive_deep (reasoning-kit methods ls).",
         )
+    return chosen, skipped
+
+
+def _moved_aside(place: Path) -> bool:
+    """``compare --fresh`` hides what it moves."""
+    return any(part.startswith(".") for part in place.parts)
+
+
+def _measure(
+    folder: Path,
+    spec: RunSpec,
+    overrides: Sequence[str],
+    how: Trained,
+    tell: refinement.Tell,
+) -> Measured:
+    from reasoning_kit.inspect_run import chosen_problems, load_quietly
+
+    task, splits, _ = chosen_problems(spec, overrides)
+    asked = splits.test[: how.problems]
+    solver: Any = load_quietly(spec, task, folder)
+    config, end = solver.model.config, solver.tokenizer.eos_token_id
+    traces = _traces(spec, task, asked)
+    ways = every_way(solver, asked, traces, tell, how.threshold)
+    greedy = {}
+    for way in ways:
+        if way.halting == "fixed":
+            tell(f"policy {way.policy}, answers")
+            greedy[way.policy] = answered(solver, asked, traces, way.policy, way.whole)
+    prompts = solver.prompts(asked)
+    # The answer's last token, the end, is never read.
+    longest = max(len(prompt) + len(depths) - 1 for prompt, depths in zip(prompts, ways[0].depths, strict=True))
+    refining = getattr(config, "halting", "none") == "correct"
+    decoding = {"batch_size": how.rows, "depth": "adaptive", "threshold": how.threshold}
+    decoding["max_new_tokens"] = solver.max_new_tokens
+    return Measured(
+        run=str(folder),
+        task=spec.task_name,
+        method=spec.method,
+        seed=spec.seed,
+        training=getattr(config, "training_mode", config.model_type),
+        own=getattr(config, "cache_policy", policies_of(config)[0]),
+        most=getattr(config, "supervision_steps", 1),
+        ids=[problem.id for problem in asked],
+        orbits=[problem.orbit for problem in asked],
+        longest=longest,
+        weights=weight_bytes(solver.model),
+        caches={
+            policy: {LONGEST: cache_bytes(config, policy, longest)}
+            | {str(tokens): cache_bytes(config, policy, tokens) for tokens in LENGTHS}
+            for policy in policies_of(config)
+        },
+        ways=ways,
+        answered=greedy,
+        kinds=_kinds(task, asked, traces, ways[0].depths) if refining else {},
+        lock_step=refinement.against_lock_step(solver.model, prompts, [end], decoding, how.repeats, tell)
+        if refining
+        else None,
+    )
+
+
+def _kinds(
+    task: Task, problems: Sequence[Problem], traces: Sequence[str | None], depths: Sequence[Sequence[int]]
+) -> dict[str, list[list[str]]]:
+    """Each problem's kinds of tokens, for all ways to group them; none where a token is no single character."""
+    labels = [token_kinds(task, problem, trace) for problem, trace in zip(problems, traces, strict=True)]
+    kinds = {grouping: [label[grouping] for label in labels] for grouping in labels[0]}
+    fits = all(len(row) + 1 == len(own) for rows in kinds.values() for row, own in zip(rows, depths, strict=True))
+    return kinds if fits else {}
 
 
 def _traces(spec: RunSpec, task: Task, problems: Sequence[Problem]) -> list[str | None]:
@@ -110,14 +241,3 @@ def _traces(spec: RunSpec, task: Task, problems: Sequence[Problem]) -> list[str 
     options: Any = spec.options
     style = options.distillation.trace if spec.base == "grpo" else options.trace
     return [write_trace(task, problem, style) for problem in problems]
-
-
-def _difficulty(
-    task: Task, problems: Sequence[Problem], traces: Sequence[str | None], solver: Any, ways: Sequence[Scored]
-) -> dict[str, dict[str, dict[str, float]]]:
-    """For each way of halting under the model's own policy, what kinds of tokens take how many steps."""
-    labels = [token_kinds(task, problem, trace) for problem, trace in zip(problems, traces, strict=True)]
-    if not all(labels):
-        return {}
-    policy = solver.model.config.cache_policy
-    return {way.halting: by_difficulty(labels, way) for way in ways if way.policy == policy}

@@ -1,8 +1,9 @@
-"""What decoding does with one trained autoregressive TRM: the price of each cache policy, halting, depth by difficulty.
+"""What decoding does with one trained language model: the price of cache policies, halting, depth by difficulty, bytes.
 
 Teacher-forced: the right answer's tokens are given one after the other and refined as when decoding, so that policies
 are compared on the same prefixes (:func:`trm.autoregressive.generation.walk`). Whole answers right, teacher-forced, is
-what greedy decoding gets right.
+what greedy decoding gets right; where other answers count too, or a thought comes first, greedy decoding is asked.
+An ordinary causal language model, as a baseline, has one policy: a key and a value of each token for each layer.
 """
 
 from __future__ import annotations
@@ -16,18 +17,22 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from benchmarks.compute import CausalLMShape
 from benchmarks.evaluation import batched
 from benchmarks.problem import Problem
-from benchmarks.statistics import Interval, accuracy_interval
-from benchmarks.text_form import completion_text
+from benchmarks.text_form import completion_text, read_completion
 from reasoning_kit.speed.refinement import POLICIES, Tell
 from trm.autoregressive.cache import SlotCache, bytes_needed
-from trm.autoregressive.configuration import Policy
+from trm.autoregressive.configuration import AutoregressiveTRMConfig
+from trm.autoregressive.decoding import Decoding, Engine
 from trm.autoregressive.generation import Rule, adaptive, fixed, oracle, walk
 from trm.autoregressive.modeling import AutoregressiveTRMForCausalLM
+from trm.autoregressive.recursion import positions_of
 
 ROWS = 64
 IGNORE = -100
+KEY_VALUES = "key_values"  # the policy of an ordinary causal language model
+FLOAT32 = 4  # bytes
 
 
 @dataclass(frozen=True)
@@ -35,23 +40,32 @@ class Scored:
     """Given answers, as one way of decoding refines them.
 
     Attributes:
+        policy: of the cache.
+        halting: ``fixed``, ``adaptive`` or ``oracle``.
         loss: nats per token of the answer.
-        tokens: share of them that are most probable.
-        whole: of whole answers, with interval.
-        steps: mean supervision steps per token.
-        memory: bytes of the cache for the longest problem.
-        depths: of each problem, the steps of its answer's tokens; ``right`` likewise.
+        depths: of each problem, the steps of its answer's tokens; ``right`` likewise, whether they are most probable.
     """
 
-    policy: Policy
+    policy: str
     halting: str
     loss: float
-    tokens: float
-    whole: Interval
-    steps: float
-    memory: int
     depths: list[list[int]]
     right: list[list[bool]]
+
+    @property
+    def tokens(self) -> float:
+        """Share of the answers' tokens that are most probable."""
+        return sum(map(sum, self.right)) / sum(map(len, self.right))
+
+    @property
+    def whole(self) -> list[bool]:
+        """Of each problem, whether all are."""
+        return [all(row) for row in self.right]
+
+    @property
+    def steps(self) -> float:
+        """Supervision steps per token."""
+        return sum(map(sum, self.depths)) / sum(map(len, self.depths))
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -59,9 +73,8 @@ class Scored:
             "halting": self.halting,
             "loss": self.loss,
             "tokens": self.tokens,
-            "whole": self.whole.to_metric(),
+            "whole": self.whole,
             "steps": self.steps,
-            "memory_bytes": self.memory,
         }
 
 
@@ -78,56 +91,111 @@ class Lesson:
     targets: Int[Tensor, "b l"]
 
 
-def every_way(solver: Any, problems: Sequence[Problem], traces: Sequence[str | None], tell: Tell) -> list[Scored]:
+def policies_of(config: Any) -> tuple[str, ...]:
+    """The cache policies that make sense for a model, its own among them. Where a single stream is passed once, its
+    passes are its layers, each of which has keys and values of its own."""
+    if not isinstance(config, AutoregressiveTRMConfig):
+        return (KEY_VALUES,)
+    if config.streams == "single" and config.supervision_steps == 1:
+        return tuple(policy for policy in POLICIES if policy in ("per_depth", config.cache_policy))
+    return POLICIES
+
+
+def every_way(
+    solver: Any, problems: Sequence[Problem], traces: Sequence[str | None], tell: Tell, threshold: float = 0.0
+) -> list[Scored]:
     """All policies at full depth; then each with halting by the model's head, and by an oracle that knows the token.
 
     Args:
         solver: of a finished run (:class:`cot_distill.solver.CausalLMSolver`).
         traces: the thought before each answer; ``None``: without.
+        threshold: halting logit above which a token halts.
     """
-    found = []
+    config, found = solver.model.config, []
     for halting in ("fixed", "adaptive", "oracle"):
-        if halting == "adaptive" and solver.model.model.halting_head is None:
+        if halting == "adaptive" and getattr(config, "halting", "none") != "correct":
             continue
-        for policy in POLICIES:
+        if halting == "oracle" and getattr(config, "supervision_steps", 1) == 1:
+            continue  # it would have nothing to choose
+        for policy in policies_of(config):
             tell(f"policy {policy}, halting {halting}")
-            found.append(score(solver, problems, traces, policy, halting))
+            found.append(score(solver, problems, traces, policy, halting, threshold))
     return found
 
 
 @torch.no_grad()
 def score(
-    solver: Any, problems: Sequence[Problem], traces: Sequence[str | None], policy: Policy, halting: str
+    solver: Any,
+    problems: Sequence[Problem],
+    traces: Sequence[str | None],
+    policy: str,
+    halting: str,
+    threshold: float = 0.0,
 ) -> Scored:
     """The right answers, refined in one way."""
-    model: AutoregressiveTRMForCausalLM = solver.model
-    losses: list[Tensor] = []
+    model, losses = solver.model.eval(), []
     depths: list[list[int]] = []
     right: list[list[bool]] = []
-    longest = 0
     for numbers in batched(range(len(problems)), ROWS):
         batch = lesson(solver, [problems[i] for i in numbers], [traces[i] for i in numbers])
-        cache = SlotCache(model.config, policy, model.lm_head.weight, *batch.ids.shape)
-        answers, steps = walk(model.model, cache, batch.ids, batch.mask, 0, _rule(model, batch, halting))
-        logits: Float[Tensor, "b l v"] = model.lm_head(answers)
+        logits, steps = _read(model, batch, policy, halting, threshold)
         asked = batch.targets != IGNORE
         losses.append(F.cross_entropy(logits[asked].float(), batch.targets[asked], reduction="none"))
         hits = logits.argmax(-1) == batch.targets
         depths += [row[own].tolist() for row, own in zip(steps, asked, strict=True)]
         right += [row[own].tolist() for row, own in zip(hits, asked, strict=True)]
-        longest = max(longest, batch.ids.shape[1])
-    whole = torch.tensor([all(row) for row in right], dtype=torch.float64).numpy()
-    return Scored(
-        policy=policy,
-        halting=halting,
-        loss=float(torch.cat(losses).mean()),
-        tokens=sum(map(sum, right)) / sum(map(len, right)),
-        whole=accuracy_interval([whole], [problem.orbit for problem in problems]),
-        steps=sum(map(sum, depths)) / sum(map(len, depths)),
-        memory=bytes_needed(model.config, policy, longest),
-        depths=depths,
-        right=right,
-    )
+    return Scored(policy, halting, float(torch.cat(losses).mean()), depths, right)
+
+
+def _read(
+    model: Any, batch: Lesson, policy: str, halting: str, threshold: float
+) -> tuple[Float[Tensor, "b l v"], Int[Tensor, "b l"]]:
+    """Scores of the next token and the steps that they took."""
+    if policy == KEY_VALUES:
+        output = model(batch.ids, attention_mask=batch.mask.long(), position_ids=positions_of(batch.mask))
+        return output.logits, torch.ones_like(batch.ids)
+    cache = SlotCache(model.config, policy, model.lm_head.weight, *batch.ids.shape)  # type: ignore[arg-type]
+    answers, steps = walk(model.model, cache, batch.ids, batch.mask, 0, _rule(model, batch, halting, threshold))
+    return model.lm_head(answers), steps
+
+
+def answered(
+    solver: Any, problems: Sequence[Problem], traces: Sequence[str | None], policy: str, whole: Sequence[bool]
+) -> list[bool]:
+    """Which problems greedy decoding at full depth solves, judged by the task.
+
+    Args:
+        whole: whose whole answers are most probable: those are solved. The others need decoding only where another
+            answer, or one behind another thought, can be right as well.
+    """
+    task, found = solver.task, list(whole)
+    if all(whole) or (task.measure == "exact" and all(trace is None for trace in traces)):
+        return found
+    rest = [i for i, hit in enumerate(whole) if not hit]
+    asked = [problems[i] for i in rest]
+    if policy == KEY_VALUES:
+        answers = [solution.answer for solution in solver.solve(asked)]
+    else:
+        options = Decoding(solver.max_new_tokens, policy, "fixed", batch_size=ROWS)  # type: ignore[arg-type]
+        written = Engine(solver.model, options).decode(solver.prompts(asked), [solver.tokenizer.eos_token_id])
+        texts = (str(solver.tokenizer.decode(result.ids, skip_special_tokens=True)) for result in written)
+        answers = [read_completion(task, each, text, solver.style) for each, text in zip(asked, texts, strict=True)]
+    for i, problem, answer in zip(rest, asked, answers, strict=True):
+        found[i] = task.verify(problem, answer).correct
+    return found
+
+
+def weight_bytes(model: Any) -> int:
+    """Of all weights and fixed vectors as they are loaded, shared ones once."""
+    return sum({each.data_ptr(): each.nbytes for each in model.state_dict().values()}.values())
+
+
+def cache_bytes(config: Any, policy: str, tokens: int) -> int:
+    """Of one row's cache in float32; of an ordinary model 2 x layers x key-value heads x size of a head a token."""
+    if policy != KEY_VALUES:
+        return bytes_needed(config, policy, tokens, number=FLOAT32)  # type: ignore[arg-type]
+    shape = CausalLMShape.of(config)
+    return 2 * shape.layers * shape.key_value_heads * shape.head_size * FLOAT32 * tokens
 
 
 def lesson(solver: Any, problems: Sequence[Problem], traces: Sequence[str | None]) -> Lesson:
@@ -146,30 +214,10 @@ def lesson(solver: Any, problems: Sequence[Problem], traces: Sequence[str | None
     return Lesson(ids, mask, targets)
 
 
-def _rule(model: AutoregressiveTRMForCausalLM, batch: Lesson, halting: str) -> Rule:
+def _rule(model: AutoregressiveTRMForCausalLM, batch: Lesson, halting: str, threshold: float) -> Rule:
     """Halting for the answer's tokens alone, as in decoding."""
     if halting == "fixed":
         return fixed()
     known = batch.targets != IGNORE
-    rule = oracle(model, batch.targets) if halting == "oracle" else adaptive(model.model)
+    rule = oracle(model, batch.targets) if halting == "oracle" else adaptive(model.model, threshold)
     return lambda answer, column: rule(answer, column) & known[:, column]
-
-
-def by_difficulty(labels: Sequence[Sequence[str]], scored: Scored) -> dict[str, dict[str, float]]:
-    """Mean steps and share of right tokens, for each kind of token.
-
-    Args:
-        labels: of each problem, the kind of each token of its answer; those beyond (the end token) are left out.
-    """
-    kinds: dict[str, list[tuple[int, bool]]] = {}
-    for names, depths, right in zip(labels, scored.depths, scored.right, strict=True):
-        for name, depth, hit in zip(names, depths, right, strict=False):
-            kinds.setdefault(name, []).append((depth, hit))
-    return {
-        name: {
-            "tokens": len(pairs),
-            "steps": sum(depth for depth, _ in pairs) / len(pairs),
-            "right": sum(hit for _, hit in pairs) / len(pairs),
-        }
-        for name, pairs in sorted(kinds.items())
-    }

@@ -109,14 +109,17 @@ def test_bench_refinement_measures_a_run(trained, tmp_path):
     done = call("bench", "refinement", folder, "--repeats", "1", "--rows", "4", "--out", tmp_path / "found.json")
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / "found.json").read_text())
-    assert {(way["policy"], way["halting"]) for way in found["ways"]} >= {
-        ("committed", "fixed"),
-        ("per_depth", "oracle"),
-    }
-    assert found["lock_step"]["same_tokens"]
-    assert {"no carry in", "carry of 1 column"} <= set(found["difficulty"]["fixed"])
-    exact = next(way for way in found["ways"] if (way["policy"], way["halting"]) == ("per_depth", "adaptive"))
-    assert exact["whole"]["value"] == record.metrics["accuracy"]["value"]
+    [run_found], [section] = found["runs"], found["sections"]
+    ways = {(way["policy"], way["halting"]): way for way in run_found["ways"]}
+    assert set(ways) >= {("committed", "fixed"), ("per_depth", "oracle")}
+    assert run_found["lock_step"]["same_tokens"]
+    assert {"no carry in", "carry of 1 column"} <= set(run_found["difficulty"]["carries"]["fixed"])
+    assert set(run_found["difficulty"]["lengths"]["fixed"]) == {"length 3", "length 4"}
+    exact = ways["per_depth", "adaptive"]
+    assert sum(exact["whole"]) / len(exact["whole"]) == record.metrics["accuracy"]["value"]
+    row = next(row for row in section["gap"] if (row["policy"], row["halting"]) == ("per_depth", "adaptive"))
+    assert row["loss"]["value"] == exact["loss"]
+    assert row["own"]
 
 
 def test_bench_refinement_measures_the_claims(tmp_path, monkeypatch):
@@ -128,7 +131,7 @@ def test_bench_refinement_measures_the_claims(tmp_path, monkeypatch):
     monkeypatch.setattr(refinement, "PREFIXES", (8, 16, 32))
     monkeypatch.setattr(refinement, "STEPS", (1, 2, 4))
     monkeypatch.setattr(refinement.against_recomputation, "__defaults__", (24,))
-    bench_refinement(None, [], 32, 1, 2, tmp_path / "found.json", Console(quiet=True))
+    bench_refinement([], 32, 1, 2, 10, 0.5, tmp_path / "found.json", Console(quiet=True))
     found = json.loads((tmp_path / "found.json").read_text())
     assert all(row["allocated"] == row["formula"] for row in found["memory"])
     same = [row for row in found["memory"] if (row["policy"], row["tokens"]) == ("committed", refinement.PREFIX)]

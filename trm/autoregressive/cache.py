@@ -123,17 +123,24 @@ class SlotCache:
             self.keys[slot, at.layer, rows, : k.shape[1]] = k.detach()
             self.values[slot, at.layer, rows, : v.shape[1]] = v.detach()
 
+    def place(
+        self, row: int, keys: Float[Tensor, "slots layers l h e"], values: Float[Tensor, "slots layers l h e"]
+    ) -> None:
+        """Take over the first columns of a row, which another cache of the same policy has filled."""
+        self.keys[:, :, row, : keys.shape[2]] = keys
+        self.values[:, :, row, : values.shape[2]] = values
+
     def settle(self, rows: Sequence[int], steps: Sequence[int]) -> None:
         """The current tokens of ``rows`` halt after so many steps: under ``per_depth`` later passes read the last."""
         if self.policy != "per_depth":
             return
         passes, most = self.config.passes, self.config.supervision_steps
-        for kept in (self.keys, self.values):
-            by_step = kept.view(most, passes, *kept.shape[1:])
-            for row, count in zip(rows, steps, strict=True):
-                if count < most:
-                    column = self.columns[row]
-                    by_step[count:, :, :, row, column] = by_step[count - 1, :, :, row, column]
+        for count in set(steps) - {most}:
+            same = [row for row, taken in zip(rows, steps, strict=True) if taken == count]
+            at, columns = self._tensor(same), self._tensor([self.columns[row] for row in same])
+            for kept in (self.keys, self.values):
+                by_step = kept.view(most, passes, *kept.shape[1:])
+                by_step[count:, :, :, at, columns] = by_step[count - 1, :, :, at, columns]
 
     def _read(self, kept: Tensor, at: At, window: slice) -> Float[Tensor, "b window h e"]:
         if self.policy != "per_depth":

@@ -2,12 +2,14 @@
 
 Depth-wise continuous batching: every tick, each row does one supervision step of its own current token. A row whose
 token has halted emits it and starts the next one at the next tick, while others still refine; a row that has finished
-takes the next prompt. In lock-step a row that has halted waits until all have, so that a batch pays for its deepest
-token. What a row computes does not depend on the others, so both give the same tokens.
+takes the next prompt, longest prompts first, so that few rows are idle in the end. In lock-step a row that has halted
+waits until all have, so that a batch pays for its deepest token. What a row computes does not depend on the others, so
+both give the same tokens.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
@@ -19,6 +21,8 @@ from trm.autoregressive.cache import SlotCache
 from trm.autoregressive.configuration import Depth, Policy
 from trm.autoregressive.generation import prefill
 from trm.autoregressive.modeling import AutoregressiveTRMForCausalLM
+
+PREFILLED = 1024  # positions of prompts that are refined together, ahead of the rows that take them
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,7 @@ class Row:
         prompt: index of the one that it continues; ``None``: idle.
         ids: its tokens so far, of which the first ``given`` are the prompt's.
         column: of the token that is refined now, ``step`` supervision steps so far.
-        logits: of a token that has halted and, in lock-step, waits for the other rows.
+        logits: of a token that has halted and, in lock-step, waits for the other rows; ``best`` is the most probable.
     """
 
     prompt: int | None = None
@@ -82,6 +86,7 @@ class Row:
     column: int = 0
     step: int = 0
     logits: Float[Tensor, " v"] | None = None
+    best: int = 0
 
     @property
     def active(self) -> bool:
@@ -99,6 +104,8 @@ class Engine:
     Attributes:
         ticks: supervision steps that the batch has computed.
         used: those of them, times rows, that refined a token.
+        waves: how often rows moved on to their next tokens; in lock-step all together.
+        prefill_seconds: of wall time, for prompts that were refined all at once.
         cache: keys and values of all rows.
     """
 
@@ -106,7 +113,7 @@ class Engine:
         self.model, self.backbone, self.options = model.eval(), model.model, options
         self.policy: Policy = options.policy or model.config.cache_policy
         self.adaptive = (options.depth or model.config.depth) == "adaptive"
-        self.ticks, self.used = 0, 0
+        self.ticks, self.used, self.waves, self.prefill_seconds = 0, 0, 0, 0.0
 
     @torch.no_grad()
     def decode(
@@ -129,7 +136,8 @@ class Engine:
         """
         self._prompts, self._ends, self._targets, self._on_result = prompts, ends, targets, on_result
         self._results = [Decoded() for _ in prompts]
-        self._queue = list(range(len(prompts)))[::-1]
+        self._queue = sorted(range(len(prompts)), key=lambda index: (len(prompts[index]), -index))  # last one first
+        self._ready: dict[int, tuple[Tensor, Tensor]] = {}  # keys and values of prompts that wait for a row
         seeds = [hash((self.options.seed, index)) % 2**63 for index in range(len(prompts))]
         self._generators = [torch.Generator().manual_seed(seed) for seed in seeds]
         count = min(self.options.batch_size, len(prompts))
@@ -156,8 +164,25 @@ class Engine:
         ids = list(self._prompts[prompt])
         self._rows[index] = row = Row(prompt, ids, len(ids))
         if len(ids) > 1 and (self.policy == "per_depth" or self.options.parallel_prefill):
-            prefill(self.backbone, self.cache, self._tensor([ids[:-1]]), None, slice(index, index + 1))
+            started = time.perf_counter()
+            if prompt not in self._ready:
+                more = max(1, PREFILLED // len(ids)) - 1  # none of the prompts that follow is longer
+                self._prefill([prompt, *self._queue[::-1][:more]])
+            self.cache.place(index, *self._ready.pop(prompt))
+            self.prefill_seconds += time.perf_counter() - started
             row.column = len(ids) - 1
+
+    def _prefill(self, chosen: Sequence[int]) -> None:
+        """Refine these prompts but for their last tokens, all positions of all at once. Shorter ones are padded behind,
+        where no position of theirs looks."""
+        before = [list(self._prompts[prompt][:-1]) for prompt in chosen]
+        longest = max(map(len, before))
+        cache = SlotCache(self.model.config, self.policy, self.model.lm_head.weight, len(chosen), longest)
+        ids = self._tensor([each + [0] * (longest - len(each)) for each in before])
+        prefill(self.backbone, cache, ids, None, slice(None))
+        for number, (prompt, each) in enumerate(zip(chosen, before, strict=True)):
+            here = (slice(None), slice(None), number, slice(len(each)))
+            self._ready[prompt] = cache.keys[here], cache.values[here]
 
     def _tick(self) -> None:
         """One supervision step of every row that does not wait."""
@@ -186,21 +211,23 @@ class Engine:
         """Move on the rows whose token has halted, in lock-step once all have."""
         answer = self.backbone.read_out(self._state[0])
         logits = self.model.lm_head(answer[:, 0]).float()
-        may_halt = self._may_halt(answer, logits)
+        best = logits.argmax(-1).tolist()
+        may_halt = self._may_halt(answer, best)
         most = self.model.config.supervision_steps
         halted = [i for i in active if self._rows[i].step >= most or (self._rows[i].predicts and may_halt[i])]
         self.cache.settle(halted, [self._rows[i].step for i in halted])
         for index in halted:
-            self._rows[index].logits = logits[index]
+            self._rows[index].logits, self._rows[index].best = logits[index], best[index]
         if self.options.lock_step and any(row.active for row in self._rows):
             return
+        self.waves += bool(halted)
         for index, row in enumerate(self._rows):
             if row.logits is not None:
                 self._move_on(index, row, row.logits)
 
-    def _may_halt(self, answer: Tensor, logits: Float[Tensor, "r v"]) -> list[bool]:
+    def _may_halt(self, answer: Tensor, best: Sequence[int]) -> list[bool]:
         if self._targets is not None:
-            return [int(best) == self._target(row) for best, row in zip(logits.argmax(-1), self._rows, strict=True)]
+            return [token == self._target(row) for token, row in zip(best, self._rows, strict=True)]
         if self.adaptive:
             return (self.backbone.trust(answer)[:, 0] > self.options.threshold).tolist()
         return [False] * len(self._rows)
@@ -214,7 +241,8 @@ class Engine:
     def _move_on(self, index: int, row: Row, logits: Float[Tensor, " v"]) -> None:
         assert row.prompt is not None, "only busy rows halt"
         if row.predicts:
-            result, token = self._results[row.prompt], self._choose(logits, row.prompt)
+            result = self._results[row.prompt]
+            token = row.best if self.options.temperature == 0 else self._draw(logits, row.prompt)
             result.ids.append(token)
             result.steps.append(row.step)
             result.finished = token in self._ends
@@ -225,9 +253,7 @@ class Engine:
             row.ids.append(token)
         row.column, row.step, row.logits = row.column + 1, 0, None
 
-    def _choose(self, logits: Float[Tensor, " v"], prompt: int) -> int:
-        if self.options.temperature == 0:
-            return int(logits.argmax())
+    def _draw(self, logits: Float[Tensor, " v"], prompt: int) -> int:
         probabilities, order = (logits / self.options.temperature).softmax(-1).cpu().sort(descending=True)
         before = probabilities.cumsum(-1) - probabilities
         probabilities = probabilities * (before < self.options.top_p)
