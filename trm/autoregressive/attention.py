@@ -99,11 +99,18 @@ class FirstPass:
 
     Args:
         mask: which tokens are no padding.
+        keep: gets the first pass's keys and values.
     """
 
-    def __init__(self, mask: Bool[Tensor, "b l"]) -> None:
+    def __init__(self, mask: Bool[Tensor, "b l"], keep: Callable[[At, Heads, Heads], None] | None = None) -> None:
         memory: Memory = {}
-        self.first = SamePass(mask, lambda at, k, v: memory.update({at.layer: (k, v)}))
+
+        def remember(at: At, k: Heads, v: Heads) -> None:
+            memory[at.layer] = k, v
+            if keep is not None:
+                keep(at, k, v)
+
+        self.first = SamePass(mask, remember)
         self.later = Committed(memory, visible(mask, diagonal=False))
 
     def __call__(self, at: At, q: Heads, k: Heads, v: Heads) -> Heads:

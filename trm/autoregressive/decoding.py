@@ -19,7 +19,7 @@ from torch import Tensor
 
 from trm.autoregressive.cache import SlotCache
 from trm.autoregressive.configuration import Depth, Policy
-from trm.autoregressive.generation import prefill
+from trm.autoregressive.generation import EXACT, fill_only
 from trm.autoregressive.modeling import AutoregressiveTRMForCausalLM
 
 PREFILLED = 1024  # positions of prompts that are refined together, ahead of the rows that take them
@@ -34,7 +34,7 @@ class Decoding:
         policy: what is kept of a token; ``None``: the model's own.
         depth: ``fixed`` or ``adaptive`` halting; ``None``: the model's own.
         threshold: halting logit above which a token halts.
-        parallel_prefill: refine prompts all at once also where that is not exact (any policy but ``per_depth``).
+        parallel_prefill: refine prompts all at once also where that is not exact (``committed`` and ``last_of_role``).
         batch_size: rows.
         lock_step: rows wait for each other, to compare.
         temperature: 0 is greedy.
@@ -163,7 +163,7 @@ class Engine:
         prompt = self._queue.pop()
         ids = list(self._prompts[prompt])
         self._rows[index] = row = Row(prompt, ids, len(ids))
-        if len(ids) > 1 and (self.policy == "per_depth" or self.options.parallel_prefill):
+        if len(ids) > 1 and (self.policy in EXACT or self.options.parallel_prefill):
             started = time.perf_counter()
             if prompt not in self._ready:
                 more = max(1, PREFILLED // len(ids)) - 1  # none of the prompts that follow is longer
@@ -173,13 +173,13 @@ class Engine:
             row.column = len(ids) - 1
 
     def _prefill(self, chosen: Sequence[int]) -> None:
-        """Refine these prompts but for their last tokens, all positions of all at once. Shorter ones are padded behind,
-        where no position of theirs looks."""
+        """Keys and values of these prompts but for their last tokens, all positions of all at once. Shorter ones are
+        padded behind, where no position of theirs looks."""
         before = [list(self._prompts[prompt][:-1]) for prompt in chosen]
         longest = max(map(len, before))
         cache = SlotCache(self.model.config, self.policy, self.model.lm_head.weight, len(chosen), longest)
         ids = self._tensor([each + [0] * (longest - len(each)) for each in before])
-        prefill(self.backbone, cache, ids, None, slice(None))
+        fill_only(self.backbone, cache, ids)
         for number, (prompt, each) in enumerate(zip(chosen, before, strict=True)):
             here = (slice(None), slice(None), number, slice(len(each)))
             self._ready[prompt] = cache.keys[here], cache.values[here]

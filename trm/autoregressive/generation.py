@@ -15,13 +15,15 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from trm.autoregressive.attention import SamePass
+from trm.autoregressive.attention import FirstPass, SamePass
 from trm.autoregressive.cache import SlotCache
 from trm.autoregressive.modes import refine
 from trm.autoregressive.recursion import Hidden, positions_of
 
 if TYPE_CHECKING:
     from trm.autoregressive.modeling import AutoregressiveTRMForCausalLM, AutoregressiveTRMModel, RefinedOutput
+
+EXACT = ("per_depth", "first_depth")  # policies under which a prompt can be refined all at once
 
 # Which rows may halt, given their answers [b, 1, d] and the column that they work on.
 Rule = Callable[[Hidden, int], Bool[Tensor, " b"]]
@@ -107,7 +109,7 @@ def _refine_column(
 def prefill(
     backbone: AutoregressiveTRMModel, cache: SlotCache, input_ids: Int[Tensor, "b l"], mask: Tensor | None, rows: slice
 ) -> Hidden:
-    """Refine a prompt all at once and fill the cache. This is exact for ``per_depth`` alone.
+    """Refine a prompt all at once and fill the cache; exact under the policies of :data:`EXACT` alone.
 
     Args:
         rows: of the cache.
@@ -116,12 +118,26 @@ def prefill(
         the last answers, [b, l, d].
     """
     cache.make_room(input_ids.shape[1])
-    positions = positions_of(torch.ones_like(input_ids) if mask is None else mask)
-    attend = SamePass(mask, partial(cache.fill, rows))
+    real = torch.ones_like(input_ids, dtype=torch.bool) if mask is None else mask
+    positions, keep = positions_of(real), partial(cache.fill, rows)
+    attend = FirstPass(real, keep) if cache.policy == "first_depth" else SamePass(mask, keep)
     with torch.no_grad():
         x, steps = backbone.embed(input_ids), backbone.config.supervision_steps
         refined = refine(backbone.recursion, x, backbone.angles(positions), attend, False, steps)
     return backbone.read_out(refined.answers[-1])
+
+
+@torch.no_grad()
+def fill_only(backbone: AutoregressiveTRMModel, cache: SlotCache, input_ids: Int[Tensor, "b l"]) -> None:
+    """:func:`prefill` where nobody asks for the prompt's own answers: ``first_depth`` keeps what its first pass makes,
+    so that the other passes need not be."""
+    if cache.policy != "first_depth":
+        prefill(backbone, cache, input_ids, None, slice(None))
+        return
+    cache.make_room(input_ids.shape[1])
+    positions = positions_of(torch.ones_like(input_ids))
+    attend = SamePass(None, partial(cache.fill, slice(None)))
+    backbone.recursion.first_pass(backbone.embed(input_ids), backbone.angles(positions), attend)
 
 
 @torch.no_grad()
@@ -150,7 +166,7 @@ def extend(
         cache = SlotCache(config, config.cache_policy, backbone.embedding.weight, batch, max(ROOM, 2 * count))
         if count > 1:  # the last token of the prompt makes a prediction and may halt
             prompt, before = input_ids[:, :-1], mask[:, : first + count - 1]
-            if config.cache_policy == "per_depth":
+            if config.cache_policy in EXACT:
                 answers.append(prefill(backbone, cache, prompt, before, slice(None)))
             else:
                 answers.append(walk(backbone, cache, prompt, before, first, fixed())[0])

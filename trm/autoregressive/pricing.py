@@ -87,11 +87,13 @@ class RefinementPrice:
         )
 
     def generation(self, batch: int, prompt: int, new: int, steps: float | None = None) -> float:
-        """The prompt at full depth, then ``new`` tokens of ``steps`` supervision steps each on average."""
+        """The prompt at full depth (with ``first_depth`` its first pass alone), then ``new`` tokens of ``steps``
+        supervision steps each on average."""
         config = self.config
         steps = config.supervision_steps if steps is None else steps
         before = max(prompt - 1, 0)  # the prompt's last token makes the first new one
-        prefill = config.supervision_steps * config.passes * self.one_pass(before, before)
+        once = 1 if config.cache_policy == "first_depth" else config.supervision_steps * config.passes
+        prefill = once * self.one_pass(before, before)
         keys = new * before + new * (new - 1) / 2
         passes = steps * config.passes * (self.one_pass(new, 0) + self.one_pass(1, keys) - self.one_pass(1, 0))
         return batch * (prefill + passes + new * self.head)

@@ -100,6 +100,11 @@ class Recursion(nn.Module):
                 index += 1
         return (y, z), None
 
+    def first_pass(self, x: Hidden, angles: Rotary, attend: Attend) -> None:
+        """The very first pass alone, for what ``attend`` keeps of it."""
+        y, z = self.start(x)
+        self._pass(y if self.config.streams == "single" else x + y + z, angles, attend, 0, 0)
+
     def _pass(self, h: Hidden, angles: Rotary, attend: Attend, step: int, index: int) -> Hidden:
         if self.step_embedding is not None:
             h = h + self.step_embedding.weight[index]

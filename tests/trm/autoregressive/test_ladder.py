@@ -143,6 +143,15 @@ def test_decoding_costs_what_its_steps_cost():
     assert longer[2] - longer[1] == pytest.approx(longer[1] - longer[0])
 
 
+def test_the_first_pass_of_a_prompt_is_all_that_first_depth_pays():
+    def price(policy):
+        config = AutoregressiveTRMConfig(**SIZES, **rung("recursive_deep"), cache_policy=policy)
+        return RefinementPrice(config).generation(1, 101, 5)
+
+    one = RefinementPrice(AutoregressiveTRMConfig(**SIZES, **rung("recursive_deep"))).one_pass(100, 100)
+    assert price("per_depth") - price("first_depth") == pytest.approx(7 * one), "of the eight passes of four steps"
+
+
 def test_mistakes_are_told():
     with pytest.raises(UserError, match="multiple of 16"):
         ladder(20)
