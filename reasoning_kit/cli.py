@@ -338,13 +338,15 @@ def bench_refinement(
     repeats: Annotated[int, typer.Option(help="Of everything that is timed.")] = 5,
     rows: Annotated[int, typer.Option(help="Of a batch where tokens are decoded.")] = 32,
     problems: Annotated[int, typer.Option(help="Of the test that each run is asked, at most.")] = 100,
-    threshold: Annotated[float, typer.Option(help="A token halts above this halting probability.")] = 0.5,
+    sure: Annotated[
+        float | None, typer.Option(help="Halting probability above which a token halts; else each model's own.")
+    ] = None,
     out: ResultFile = None,
 ) -> None:
     """Autoregressive TRM: time and memory against prefix and steps; of runs, caches, halting, bytes, batching."""
     from reasoning_kit.speed.refinement_command import bench_refinement as measure
 
-    measure(runs or [], width, repeats, rows, problems, threshold, out, _console())
+    measure(runs or [], width, repeats, rows, problems, sure, out, _console())
 
 
 @bench_app.command("gpu")

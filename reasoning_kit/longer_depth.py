@@ -8,7 +8,6 @@ read from a longer rollout, as in :mod:`reasoning_kit.longer_recursion`: every p
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -150,13 +149,9 @@ def _written(solver: CausalLMSolver, prompts: Sequence[list[int]], way: Way, bat
         finished, depth = ids[-1] in generator.ends, sum(steps) / len(steps)
         found[index] = Completion(text, len(ids), len(prompts[index]), finished, tuple(ids), depth=depth)
 
-    halting = {"depth": "fixed"} if way.sure is None else {"depth": "adaptive", "threshold": _logit(way.sure)}
+    halting = {"depth": "fixed"} if way.sure is None else {"depth": "adaptive", "sure": way.sure}
     model.write(prompts, generator.ends, batch_size, keep, max_new_tokens=min(solver.max_new_tokens, room), **halting)
     return [found[index] for index in range(len(prompts))]
-
-
-def _logit(share: float) -> float:
-    return math.log(share / (1 - share))
 
 
 def _rows(

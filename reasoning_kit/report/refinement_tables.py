@@ -93,7 +93,7 @@ def _gap(section: Found, halting: str) -> PlainTable:
         "with a 95 % interval; with a chain of thought they include it."
     )
     title = TITLES[halting].lower()
-    title += f" above a probability of {section['halts_above']:g}" if halting == "adaptive" else ""
+    title += f" above {_sure(section)}" if halting == "adaptive" else ""
     headings = ("Method", "Trained", "Policy", "Steps", "Loss", "Tokens right", "Whole right")
     return PlainTable(headings, rows, caption, f"{section['task']}: {title}")
 
@@ -173,7 +173,7 @@ def _batching(section: Found) -> PlainTable:
     most = max((line["most_steps"] for line in section["lock_step"]), default=0)
     of_rows = max((line["rows"] for line in section["lock_step"]), default=0)
     caption = (
-        f"{of_rows} rows, halting above {section['halts_above']:g}, at most {most} steps, the model's own cache "
+        f"{of_rows} rows, halting above {_sure(section)}, at most {most} steps, the model's own cache "
         "policy. Speed-up: median of neighbouring repeats with the least and the greatest; decoding alone leaves out "
         "prompts that are refined all at once. Rounding: prompts in which it made the two write other tokens; none in "
         "float64."
@@ -205,3 +205,8 @@ def _metric(row: Mapping[str, Any]) -> str:
 
 def _ends(row: Mapping[str, float]) -> str:
     return f"{row['value']:.2f} ({row['low']:.2f} to {row['high']:.2f})"
+
+
+def _sure(section: Mapping[str, Any]) -> str:
+    """The halting probability above which tokens halted."""
+    return "each model's own probability" if section["halts_above"] is None else f"{section['halts_above']:g}"

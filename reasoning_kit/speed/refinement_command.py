@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,18 +38,13 @@ class Trained:
         repeats: of what is timed.
         rows: of a batch.
         problems: asked, at most.
-        probability: of halting, above which a token halts.
+        sure: halting probability above which a token halts; ``None``: each model's own.
     """
 
     repeats: int
     rows: int
     problems: int
-    probability: float
-
-    @property
-    def threshold(self) -> float:
-        """The same as a logit."""
-        return math.log(self.probability / (1 - self.probability))
+    sure: float | None
 
 
 def bench_refinement(
@@ -59,7 +53,7 @@ def bench_refinement(
     repeats: int,
     rows: int,
     problems: int,
-    threshold: float,
+    sure: float | None,
     out: Path | None,
     console: Console,
 ) -> None:
@@ -70,16 +64,16 @@ def bench_refinement(
         width: of the model of random weights.
         rows: of a batch where tokens are decoded.
         problems: of the test that are asked, at most.
-        threshold: a token halts where its halting probability is above it.
+        sure: a token halts where its halting probability is above it, or above the model's own.
 
     Raises:
         UserError: for an impossible size, a folder without runs, or runs that are no autoregressive TRM.
     """
     for number, name in ((repeats, "--repeats"), (rows, "--rows"), (problems, "--problems")):
         at_least(1, number, name)
-    if not 0 < threshold < 1:
-        raise UserError(f"{threshold} is no probability between 0 and 1.", where="--threshold", cure="For example 0.9.")
-    trained = Trained(repeats, rows, problems, threshold)
+    if sure is not None and not 0 < sure < 1:
+        raise UserError(f"{sure} is no probability between 0 and 1.", where="--sure", cure="For example 0.9.")
+    trained = Trained(repeats, rows, problems, sure)
     use_free_cores()
     overrides = [word for word in words if "=" in word and not Path(word).exists()]
     folders = [Path(word) for word in words if word not in overrides]
@@ -135,7 +129,7 @@ def _trained(
             tell(name + what)
 
         found.append(_measure(folder, spec, overrides, how, tell_of))
-    return {"runs": [run.to_dict() for run in found], "sections": sections(found, how.probability), "skipped": skipped}
+    return {"runs": [run.to_dict() for run in found], "sections": sections(found, how.sure), "skipped": skipped}
 
 
 def _runs_below(folders: Sequence[Path]) -> tuple[dict[Path, RunSpec], list[str]]:
@@ -185,7 +179,7 @@ def _measure(
     solver: Any = load_quietly(spec, task, folder)
     config, end = solver.model.config, solver.tokenizer.eos_token_id
     traces = _traces(spec, task, asked)
-    ways = every_way(solver, asked, traces, tell, how.threshold)
+    ways = every_way(solver, asked, traces, tell, how.sure)
     greedy = {}
     for way in ways:
         if way.halting == "fixed":
@@ -195,7 +189,7 @@ def _measure(
     # The answer's last token, the end, is never read.
     longest = max(len(prompt) + len(depths) - 1 for prompt, depths in zip(prompts, ways[0].depths, strict=True))
     refining = getattr(config, "halting", "none") == "correct"
-    decoding = {"batch_size": how.rows, "depth": "adaptive", "threshold": how.threshold}
+    decoding = {"batch_size": how.rows, "depth": "adaptive", "sure": how.sure}
     decoding["max_new_tokens"] = solver.max_new_tokens
     return Measured(
         run=str(folder),

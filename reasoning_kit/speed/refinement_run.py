@@ -102,14 +102,14 @@ def policies_of(config: Any) -> tuple[str, ...]:
 
 
 def every_way(
-    solver: Any, problems: Sequence[Problem], traces: Sequence[str | None], tell: Tell, threshold: float = 0.0
+    solver: Any, problems: Sequence[Problem], traces: Sequence[str | None], tell: Tell, sure: float | None = None
 ) -> list[Scored]:
     """All policies at full depth; then each with halting by the model's head, and by an oracle that knows the token.
 
     Args:
         solver: of a finished run (:class:`cot_distill.solver.CausalLMSolver`).
         traces: the thought before each answer; ``None``: without.
-        threshold: halting logit above which a token halts.
+        sure: halting probability above which a token halts; ``None``: each model's own.
     """
     config, found = solver.model.config, []
     for halting in ("fixed", "adaptive", "oracle"):
@@ -119,7 +119,7 @@ def every_way(
             continue  # it would have nothing to choose
         for policy in policies_of(config):
             tell(f"policy {policy}, halting {halting}")
-            found.append(score(solver, problems, traces, policy, halting, threshold))
+            found.append(score(solver, problems, traces, policy, halting, sure))
     return found
 
 
@@ -130,7 +130,7 @@ def score(
     traces: Sequence[str | None],
     policy: str,
     halting: str,
-    threshold: float = 0.0,
+    sure: float | None = None,
 ) -> Scored:
     """The right answers, refined in one way."""
     model, losses = solver.model.eval(), []
@@ -138,7 +138,7 @@ def score(
     right: list[list[bool]] = []
     for numbers in batched(range(len(problems)), ROWS):
         batch = lesson(solver, [problems[i] for i in numbers], [traces[i] for i in numbers])
-        logits, steps = _read(model, batch, policy, halting, threshold)
+        logits, steps = _read(model, batch, policy, halting, sure)
         asked = batch.targets != IGNORE
         losses.append(F.cross_entropy(logits[asked].float(), batch.targets[asked], reduction="none"))
         hits = logits.argmax(-1) == batch.targets
@@ -148,14 +148,14 @@ def score(
 
 
 def _read(
-    model: Any, batch: Lesson, policy: str, halting: str, threshold: float
+    model: Any, batch: Lesson, policy: str, halting: str, sure: float | None
 ) -> tuple[Float[Tensor, "b l v"], Int[Tensor, "b l"]]:
     """Scores of the next token and the steps that they took."""
     if policy == KEY_VALUES:
         output = model(batch.ids, attention_mask=batch.mask.long(), position_ids=positions_of(batch.mask))
         return output.logits, torch.ones_like(batch.ids)
     cache = SlotCache(model.config, policy, model.lm_head.weight, *batch.ids.shape)  # type: ignore[arg-type]
-    answers, steps = walk(model.model, cache, batch.ids, batch.mask, 0, _rule(model, batch, halting, threshold))
+    answers, steps = walk(model.model, cache, batch.ids, batch.mask, 0, _rule(model, batch, halting, sure))
     return model.lm_head(answers), steps
 
 
@@ -214,10 +214,10 @@ def lesson(solver: Any, problems: Sequence[Problem], traces: Sequence[str | None
     return Lesson(ids, mask, targets)
 
 
-def _rule(model: AutoregressiveTRMForCausalLM, batch: Lesson, halting: str, threshold: float) -> Rule:
+def _rule(model: AutoregressiveTRMForCausalLM, batch: Lesson, halting: str, sure: float | None) -> Rule:
     """Halting for the answer's tokens alone, as in decoding."""
     if halting == "fixed":
         return fixed()
     known = batch.targets != IGNORE
-    rule = oracle(model, batch.targets) if halting == "oracle" else adaptive(model.model, threshold)
+    rule = oracle(model, batch.targets) if halting == "oracle" else adaptive(model.model, sure)
     return lambda answer, column: rule(answer, column) & known[:, column]

@@ -66,11 +66,11 @@ class Measured:
         }
 
 
-def sections(runs: Sequence[Measured], probability: float = 0.5) -> list[dict[str, Any]]:
+def sections(runs: Sequence[Measured], sure: float | None = None) -> list[dict[str, Any]]:
     """The tables of each task.
 
     Args:
-        probability: of halting, above which tokens halted.
+        sure: halting probability above which tokens halted; ``None``: each model's own.
 
     Raises:
         UserError: if runs of a task were measured on different problems, or a method's seed comes twice.
@@ -83,7 +83,7 @@ def sections(runs: Sequence[Measured], probability: float = 0.5) -> list[dict[st
         found.append(
             {
                 "task": task,
-                "halts_above": probability,
+                "halts_above": sure,
                 "problems": len(own[0].ids),
                 "longest": max(run.longest for run in own),
                 "gap": [row for same in methods.values() for row in _gap(same)],

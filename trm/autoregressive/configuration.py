@@ -70,6 +70,7 @@ class AutoregressiveTRMConfig(PretrainedConfig):
         training_sweeps: ``fixed``, or ``random``: from 2 to ``sweeps``, drawn anew for each training batch.
         cache_policy: what is kept of a token when decoding, see :mod:`trm.autoregressive.cache`.
         depth: when decoding, ``fixed``: all supervision steps; ``adaptive``: until the halting head says so.
+        halting_probability: by which a token is taken for right, above which it halts.
     """
 
     model_type = "autoregressive_trm"
@@ -101,6 +102,7 @@ class AutoregressiveTRMConfig(PretrainedConfig):
     training_sweeps: TrainingSweeps = "fixed"
     cache_policy: Policy = "per_depth"
     depth: Depth = "fixed"
+    halting_probability: float = 0.5
 
     def __post_init__(self, **kwargs: Any) -> None:
         super().__post_init__(**kwargs)
@@ -165,6 +167,12 @@ class AutoregressiveTRMConfig(PretrainedConfig):
                 "ACT halts passes of one tied stream in one supervision step.",
                 where="halting",
                 cure="Give streams=single, supervision_steps=1 and more T.",
+            )
+        if not 0 < self.halting_probability < 1:
+            raise UserError(
+                f"{self.halting_probability} is no probability between 0 and 1.",
+                where="halting_probability",
+                cure="For example 0.9.",
             )
         if self.depth == "adaptive" and self.halting != "correct":
             raise UserError("nothing says when to halt.", where="depth", cure="Give halting=correct, or depth=fixed.")

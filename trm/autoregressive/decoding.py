@@ -19,7 +19,7 @@ from torch import Tensor
 
 from trm.autoregressive.cache import SlotCache
 from trm.autoregressive.configuration import Depth, Policy
-from trm.autoregressive.generation import EXACT, fill_only
+from trm.autoregressive.generation import EXACT, adaptive, fill_only
 from trm.autoregressive.modeling import AutoregressiveTRMForCausalLM
 
 PREFILLED = 1024  # positions of prompts that are refined together, ahead of the rows that take them
@@ -33,7 +33,7 @@ class Decoding:
         max_new_tokens: per prompt.
         policy: what is kept of a token; ``None``: the model's own.
         depth: ``fixed`` or ``adaptive`` halting; ``None``: the model's own.
-        threshold: halting logit above which a token halts.
+        sure: halting probability above which a token halts; ``None``: the model's own.
         parallel_prefill: refine prompts all at once also where that is not exact (``committed`` and ``last_of_role``).
         batch_size: rows.
         lock_step: rows wait for each other, to compare.
@@ -45,7 +45,7 @@ class Decoding:
     max_new_tokens: int
     policy: Policy | None = None
     depth: Depth | None = None
-    threshold: float = 0.0
+    sure: float | None = None
     parallel_prefill: bool = False
     batch_size: int = 32
     lock_step: bool = False
@@ -229,7 +229,7 @@ class Engine:
         if self._targets is not None:
             return [token == self._target(row) for token, row in zip(best, self._rows, strict=True)]
         if self.adaptive:
-            return (self.backbone.trust(answer)[:, 0] > self.options.threshold).tolist()
+            return adaptive(self.backbone, self.options.sure)(answer, 0).tolist()
         return [False] * len(self._rows)
 
     def _target(self, row: Row) -> int | None:

@@ -34,9 +34,10 @@ def fixed() -> Rule:
     return lambda answer, column: torch.zeros(len(answer), dtype=torch.bool, device=answer.device)
 
 
-def adaptive(backbone: AutoregressiveTRMModel, threshold: float = 0.0) -> Rule:
-    """Until the halting logit is above ``threshold``."""
-    return lambda answer, column: backbone.trust(answer)[:, 0] > threshold
+def adaptive(backbone: AutoregressiveTRMModel, sure: float | None = None) -> Rule:
+    """Until the halting probability is above ``sure``, or above the model's own ``halting_probability``."""
+    sure = backbone.config.halting_probability if sure is None else sure
+    return lambda answer, column: backbone.trust(answer)[:, 0].sigmoid() > sure
 
 
 def oracle(model: AutoregressiveTRMForCausalLM, targets: Int[Tensor, "b l"]) -> Rule:

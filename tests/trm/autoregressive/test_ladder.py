@@ -162,7 +162,9 @@ def test_mistakes_are_told():
         ({"training_depth": "growing", "supervision_steps": 1}, "one supervision step only"),
         ({"training_sweeps": "random", "training_mode": "jacobi"}, "no number of sweeps"),
         ({"hidden_size": 30}, "heads of even size"), ({"depth": "adaptive", "halting": "none"}, "when to halt"),
-        ({"halting": "act"}, "one tied stream"), ({"halting": "act", "streams": "single"}, "one supervision step"),
+        ({"halting": "act"}, "one tied stream"),
+        ({"halting_probability": 1.0}, "no probability"),
+        ({"halting": "act", "streams": "single"}, "one supervision step"),
         ({"cache_policy": "comitted"}, "committed"),
     ]:  # fmt: skip
         with pytest.raises(UserError, match=words):
