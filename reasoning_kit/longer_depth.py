@@ -69,7 +69,8 @@ def deepens(weights: Path) -> bool:
     config = weights / "config.json"
     if not config.is_file() or json.loads(config.read_text()).get("model_type") != AutoregressiveTRMConfig.model_type:
         return False
-    return AutoregressiveTRMConfig.from_pretrained(weights).streams == "dual"
+    found = AutoregressiveTRMConfig.from_pretrained(weights)
+    return found.streams == "dual" or found.supervision_steps > 1
 
 
 def measure(
