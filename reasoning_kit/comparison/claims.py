@@ -40,6 +40,9 @@ TRM, GROWING = "ar_recursive_deep", "ar_growing"
 CLAIMS = (
     Claim("Refining each token beats a GPT with the same parameters.", GROWING, "ar_gpt_small"),
     Claim("Refining each token beats a GPT with the same FLOPs per token.", GROWING, "ar_gpt"),
+    Claim("With a first-depth cache it beats a GPT with the same parameters.", "ar_first_depth", "ar_gpt_small"),
+    Claim("With a first-depth cache it beats a GPT with the same FLOPs per token.", "ar_first_depth", "ar_gpt"),
+    Claim("A tied GPT in growing depth beats a GPT with the same FLOPs per token.", "ar_tied_growing", "ar_gpt"),
     Claim("Refining each token beats a tied GPT, as many passes without z and supervision.", GROWING, "ar_tied_step"),
     Claim("Refining each token beats the universal transformer.", GROWING, "ar_universal"),
     Claim("Refining each token beats a chain of thought.", GROWING, "cot"),
