@@ -7,6 +7,7 @@ downloaded. A pretrained model keeps its own tokenizer and, where it has one, it
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ from transformers import (
 from transformers.models.auto.tokenization_auto import get_tokenizer_config
 from transformers.utils import is_bitsandbytes_available
 
-from benchmarks.errors import UserError
+from benchmarks.errors import UserError, did_you_mean
 from benchmarks.problem import Problem
 from benchmarks.task import Task
 from benchmarks.text_form import END_THINK, THINK, Style, framed_prompt, prompt_text, told
@@ -100,14 +101,21 @@ def model_config(options: ModelOptions, vocabulary_size: int) -> Any:
     }
     if options.architecture != "autoregressive_trm":  # all of whose heads have their own keys and values
         shape |= {"num_key_value_heads": options.key_value_heads, "head_dim": options.width // options.heads}
+    if "rung" in options.settings:  # of the ladder of autoregressive TRMs: it says how many layers
+        del shape["num_hidden_layers"]
     try:
-        return AutoConfig.for_model(options.architecture, **{**shape, **options.settings})
+        config = AutoConfig.for_model(options.architecture, **{**shape, **options.settings})
     except (TypeError, ValueError, StrictDataclassError) as error:
         raise UserError(
             f"{options.architecture} refuses these settings ({str(error).splitlines()[0]}).",
             where="model.settings",
             cure="Give arguments of its transformers configuration.",
         ) from None
+    if options.architecture == "autoregressive_trm":  # others know more names than their fields
+        known = {field.name for field in fields(config)}
+        for name in options.settings.keys() - known:
+            raise UserError(f"there is no setting '{name}'.", where="model.settings", cure=did_you_mean(name, known))
+    return config
 
 
 def load_pretrained(

@@ -19,6 +19,7 @@ from cot_distill.language_model import (
     load_language_model,
     load_pretrained,
     load_tokenizer,
+    model_config,
     render_prompt,
 )
 from cot_distill.options import ModelOptions, SFTOptions
@@ -188,3 +189,15 @@ def test_lora_changes_the_base_weights_only_through_the_merge(pretrained, tmp_pa
             assert torch.equal(after[name], weight), name  # embeddings, norms and head are frozen
     solutions = trained.solver(TASK, "cot").solve(TASK.generate("test", 3, 0))
     assert all(s.tokens > 0 for s in solutions)
+
+
+def test_settings_of_a_refining_model_are_checked_and_win_over_its_rung():
+    import trm.autoregressive.modeling  # noqa: F401  # registers it
+
+    def built(**settings):
+        return model_config(ModelOptions(architecture="autoregressive_trm", settings=settings), 30)
+
+    assert built(rung="gpt").num_hidden_layers == 1
+    assert built(rung="recursive_deep", T=2, supervision_steps=2).supervision_steps == 2
+    with pytest.raises(UserError, match="Did you mean 'training_mode'"):
+        built(rung="gpt", trainng_mode="jacobi")

@@ -6,7 +6,7 @@ class. The names ``T``, ``n`` and supervision steps are TRM's (arXiv 2510.04871,
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from transformers import PretrainedConfig
 
@@ -48,7 +48,7 @@ class AutoregressiveTRMConfig(PretrainedConfig):
         hidden_size: ``d``.
         num_hidden_layers: blocks of a network.
         intermediate_size: inner size of the SwiGLU.
-        rung: takes its settings from the ladder of baselines (:mod:`trm.autoregressive.ladder`).
+        rung: takes what is not given here from the ladder of baselines (:mod:`trm.autoregressive.ladder`).
         blocks: its block passes per token.
         streams: ``dual`` keeps a latent z and an answer y beside the token x and updates them in turns, z <- f(x+y+z)
             and y <- f(y+z); ``single`` has one state that starts as x, h <- f(h).
@@ -104,11 +104,18 @@ class AutoregressiveTRMConfig(PretrainedConfig):
     depth: Depth = "fixed"
     halting_probability: float = 0.5
 
+    def __new__(cls, *_: Any, **given: Any) -> Self:
+        config = super().__new__(cls)
+        vars(config)["_given"] = given.keys()  # a default that is given beside a rung must not give way to it
+        return config
+
     def __post_init__(self, **kwargs: Any) -> None:
         super().__post_init__(**kwargs)
+        given = vars(self).pop("_given", ())
         if self.rung is not None:
             for name, value in settings_of(self.rung, self.blocks).items():
-                setattr(self, name, value)
+                if name not in given:
+                    setattr(self, name, value)
             self.rung = None  # what it stands for is what is saved
         self._check()
 

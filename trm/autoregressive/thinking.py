@@ -27,8 +27,7 @@ def evaluations(settings: Mapping[str, Any]) -> int:
     Raises:
         UserError: for an unknown rung.
     """
-    own = {**DEFAULTS, **settings}
-    if own.get("rung") is not None:
-        own |= rung(own["rung"], own.get("blocks", 16))
+    name = settings.get("rung")
+    own = {**DEFAULTS, **({} if name is None else rung(name, settings.get("blocks", 16))), **settings}
     passes = own["T"] * (own["n"] + 1) if own["streams"] == "dual" else own["T"]
     return int(own["supervision_steps"] * (passes if own["tied"] else 1))

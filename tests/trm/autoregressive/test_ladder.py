@@ -152,6 +152,14 @@ def test_the_first_pass_of_a_prompt_is_all_that_first_depth_pays():
     assert price("per_depth") - price("first_depth") == pytest.approx(7 * one), "of the eight passes of four steps"
 
 
+def test_what_is_given_beside_a_rung_wins(tmp_path):
+    config = AutoregressiveTRMConfig(**SIZES, rung="recursive_deep", T=2, supervision_steps=2, gradient="all")
+    assert (config.T, config.n, config.supervision_steps, config.gradient) == (2, 1, 2, "all"), "2 is T's default too"
+    config.save_pretrained(tmp_path)
+    assert AutoregressiveTRMConfig.from_pretrained(tmp_path).to_dict() == config.to_dict()
+    assert AutoregressiveTRMConfig(rung="gpt", blocks=32).T == 32
+
+
 def test_mistakes_are_told():
     with pytest.raises(UserError, match="multiple of 16"):
         ladder(20)
