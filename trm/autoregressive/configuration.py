@@ -106,7 +106,8 @@ class AutoregressiveTRMConfig(PretrainedConfig):
 
     def __new__(cls, *_: Any, **given: Any) -> Self:
         config = super().__new__(cls)
-        vars(config)["_given"] = given.keys()  # a default that is given beside a rung must not give way to it
+        if "rung" in given:  # beside which what is given must not give way, be it a default
+            vars(config)["_given"] = frozenset(given)
         return config
 
     def __post_init__(self, **kwargs: Any) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -155,6 +157,7 @@ def test_the_first_pass_of_a_prompt_is_all_that_first_depth_pays():
 def test_what_is_given_beside_a_rung_wins(tmp_path):
     config = AutoregressiveTRMConfig(**SIZES, rung="recursive_deep", T=2, supervision_steps=2, gradient="all")
     assert (config.T, config.n, config.supervision_steps, config.gradient) == (2, 1, 2, "all"), "2 is T's default too"
+    assert copy.deepcopy(copy.deepcopy(config)).to_dict() == config.to_dict()
     config.save_pretrained(tmp_path)
     assert AutoregressiveTRMConfig.from_pretrained(tmp_path).to_dict() == config.to_dict()
     assert AutoregressiveTRMConfig(rung="gpt", blocks=32).T == 32
