@@ -77,7 +77,8 @@ def verdict(rows: Sequence[Row], pairs: Sequence[Paired], unit: str) -> tuple[st
     by_name = {row.method: row for row in rows}
     first = headline(rows, pairs)
     if first is not None:
-        return _race(by_name[first.a], by_name[first.b], first.difference, unit)
+        winner, sentence = _race(by_name[first.a], by_name[first.b], first.difference, unit)
+        return winner, sentence + _not_thinking(by_name, pairs, first)
     if worth := parts(rows, pairs):
         return "variants", _ablation(by_name, worth, unit)
     if all(row.base != row.method for row in rows):
@@ -99,6 +100,19 @@ def _race(latent: Row, token: Row, gap: Difference, unit: str) -> tuple[str, str
         f"{100 * behind.accuracy.value:.1f} % of {behind.label} ({sides} {value:+.1f} points, "
         f"95 % interval {low:+.1f} to {high:+.1f}).{_caution([latent, token], unit)}"
     )
+
+
+def _not_thinking(rows: dict[str, Row], pairs: Sequence[Paired], race: Paired) -> str:
+    """Where the best method that does not think is clearly ahead of both, a reader must not miss it."""
+    ahead = max(race.a, race.b, key=lambda name: rows[name].accuracy.value)
+    plain = [row for row in rows.values() if row.thinking == "none" and row.trains]
+    if not plain:
+        return ""
+    best = max(plain, key=lambda row: row.accuracy.value)
+    pair = next(p for p in pairs if {p.a, p.b} == {ahead, best.method})
+    if not pair.difference.clear or best.accuracy.value < rows[ahead].accuracy.value:
+        return ""
+    return f" Without thinking, {best.label} does better than both: {100 * best.accuracy.value:.1f} %."
 
 
 def _ablation(rows: dict[str, Row], worth: Sequence[Paired], unit: str) -> str:

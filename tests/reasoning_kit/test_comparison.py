@@ -52,6 +52,16 @@ def test_tokens_can_win(tmp_path, run_factory):
     assert task.headline.difference.p_value < 1e-6
 
 
+@pytest.mark.parametrize(("plain", "told"), [(0.9, True), (0.5, False), (0.2, False)])
+def test_a_method_that_wins_without_thinking_is_not_missed(tmp_path, run_factory, plain, told):
+    for seed in range(3):
+        for method, accuracy in {"trm": 0.5, "cot": 0.1, "answer_only": plain}.items():
+            run_factory(tmp_path, "sudoku-4x4", method, seed, problems=200, accuracy=accuracy)
+    [task] = load_comparison(tmp_path).tasks
+    assert task.winner == "latent"
+    assert ("Without thinking, LM, answer only does better than both" in task.verdict) == told
+
+
 def test_no_verdict_where_one_side_did_not_run(tmp_path, run_factory):
     run_factory(tmp_path, "sudoku-4x4", "trm", 0)
     run_factory(tmp_path, "sudoku-4x4", "direct", 0)
