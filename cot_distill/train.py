@@ -34,6 +34,8 @@ from cot_distill.vllm_generator import check_vllm
 datasets.disable_progress_bars()
 logger = logging.getLogger(__name__)
 
+ASKED = 1000  # problems that show how long answers get; a teacher may take its time over hard ones
+
 
 @dataclass
 class TrainedLanguageModel:
@@ -119,7 +121,8 @@ def train(
     longer: list[Row] = []
     if options.traces is None:
         teach = programmatic(task, style, options.trace)
-        longer = list(tokenized(task, asked, tokenizer, style, teach, Left(), options.solver.pauses))
+        few = asked[:: max(1, len(asked) // ASKED)]
+        longer = list(tokenized(task, few, tokenizer, style, teach, Left(), options.solver.pauses))
     max_new_tokens = room(taught.rows, options.max_length, longer)
     meter = Meter(budget)
 
