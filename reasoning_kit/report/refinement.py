@@ -199,7 +199,7 @@ def _price(section: Found, looks: Mapping[str, Look]) -> Figure:
     rows = [
         row
         for row in section["gap"]
-        if row["halting"] == "fixed" and row["training"] in ("parallel", "jacobi", "sequential")
+        if row["halting"] == "fixed" and row["policy"] != "key_values"  # an ordinary model has no other
     ]
     for name in dict.fromkeys(row["method"] for row in rows):
         own = [row for row in rows if row["method"] == name]

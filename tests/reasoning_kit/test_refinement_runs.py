@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import get_args
 
 import pytest
 import torch
@@ -15,11 +16,13 @@ from benchmarks.verifiable.arithmetic import Arithmetic
 from benchmarks.verifiable.sequences import Sequences
 from reasoning_kit.config import load_config
 from reasoning_kit.experiment import load_solver, load_splits, run
-from reasoning_kit.report.refinement import refinement_page
+from reasoning_kit.report.looks import LOOKS
+from reasoning_kit.report.refinement import _price, refinement_page
 from reasoning_kit.speed.difficulty import token_kinds
 from reasoning_kit.speed.refinement_command import _traces, bench_refinement
 from reasoning_kit.speed.refinement_run import KEY_VALUES, Scored, answered, cache_bytes, score, weight_bytes
 from reasoning_kit.speed.refinement_table import Measured, difficulty, sections
+from trm.autoregressive.configuration import Mode
 
 SMALL = [
     "model.width=16", "model.inner=32", "model.heads=2", "model.key_value_heads=1", "model.layers=2", "train_size=40",
@@ -242,6 +245,16 @@ def test_the_page_holds_methods_of_several_tasks():
     assert "&lt;one&gt;" in page
     assert "<one>" not in page
     assert "1 runs of no language model were left out" in page
+
+
+@pytest.mark.parametrize("mode", [*get_args(Mode), "llama"])
+def test_every_training_mode_is_in_the_figure_of_policies(mode):
+    one = replace(measured("one", 0, [True] * 20, 1, [[1]] * 20, [["no carry in"]] * 20), training=mode)
+    if mode == "llama":
+        one = replace(one, ways=[replace(way, policy=KEY_VALUES) for way in one.ways])
+    [section] = sections([one])
+    drawn = json.loads(_price(section, {"one": LOOKS["trm"]}).json)["data"]
+    assert [trace["name"] for trace in drawn] == ([] if mode == "llama" else ["one"])
 
 
 @pytest.mark.parametrize("policy", ["per_depth", "committed"])
