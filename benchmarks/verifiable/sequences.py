@@ -1,4 +1,4 @@
-"""Sequences to copy, to reverse and to add, trained at one length and tested at others.
+"""Sequences to copy, to reverse and to add, trained at some lengths and tested at others.
 
 The small tests of length generalisation on which recursive language models are compared (arXiv 2603.08082 reports them
 by character accuracy, which is :attr:`benchmarks.problem.Verdict.score` here). Sums are written lowest digit first,
@@ -33,11 +33,13 @@ class Sequences(Task):
 
     Attributes:
         length: characters of a training problem's sequence, or digits of its numbers.
-        test_lengths: those of test problems, equally many of each; ``None``: as in training.
+        shortest: training problems are drawn from this length to ``length``, each as likely; ``None``: all have it.
+        test_lengths: those of test problems, equally many of each; ``None``: ``length``.
     """
 
     operation: Literal["copy", "reverse", "addition"] = "copy"
     length: int = 10
+    shortest: int | None = None
     test_lengths: tuple[int, ...] | None = None
     measure: Measure = "exact"
 
@@ -54,6 +56,16 @@ class Sequences(Task):
             raise UserError(
                 f"length={self.length}, test_lengths={self.test_lengths}.", where=self.family, cure="Give 1 or more."
             )
+        if self.shortest is not None and not 1 <= self.shortest <= self.length:
+            raise UserError(
+                f"shortest={self.shortest} is no length of training problems of up to {self.length}.",
+                where=self.family,
+                cure=f"Give 1 to {self.length}, or leave it out.",
+            )
+
+    @property
+    def training_lengths(self) -> range:
+        return range(self.length if self.shortest is None else self.shortest, self.length + 1)
 
     @property
     def lengths(self) -> tuple[int, ...]:
@@ -62,7 +74,8 @@ class Sequences(Task):
 
     @property
     def name(self) -> str:
-        return f"{self.operation}-{self.length}-long"
+        lengths = f"{self.length}" if self.shortest is None else f"{self.shortest}to{self.length}"
+        return f"{self.operation}-{lengths}-long"
 
     @property
     def alphabet(self) -> str:
@@ -87,11 +100,13 @@ class Sequences(Task):
 
     def generate(self, split: Split, count: int, seed: int) -> list[Problem]:
         rng = random.Random(f"{self.name} {split} {seed}")
-        lengths = (self.length,) if split == "train" else self.lengths
         found: dict[str, Problem] = {}
         tries = 20 * count + 1000
         for _ in range(tries):  # misses and repeats are rare, but for very short ones
-            length = lengths[len(found) % len(lengths)]
+            if split == "train":
+                length = rng.choice(self.training_lengths)
+            else:
+                length = self.lengths[len(found) % len(self.lengths)]
             signs, parts = (DIGITS, 2) if self.operation == "addition" else (LETTERS, 1)
             problem = self.problem(*("".join(rng.choices(signs, k=length)) for _ in range(parts)))
             if split_of(problem.orbit) == split:

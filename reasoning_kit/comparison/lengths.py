@@ -55,15 +55,21 @@ class AtLength:
 class Lengths:
     """
     Attributes:
-        trained: length of the training problems.
+        trained: lengths of the training problems.
         rows: method -> length -> what it reached there.
         published: what others report at one of the lengths; not matched.
     """
 
-    trained: int
+    trained: tuple[int, ...]
     lengths: tuple[int, ...]
     rows: Mapping[str, Mapping[int, AtLength]]
     published: tuple[Published, ...]
+
+    @property
+    def learned(self) -> str:
+        """In words."""
+        first, last = self.trained[0], self.trained[-1]
+        return f"length {last}" if first == last else f"lengths {first} to {last}"
 
 
 Judgements = Mapping[str, Mapping[str, Any]]  # of one run, by the id of the problem
@@ -95,7 +101,7 @@ def by_length(record: RunRecord, groups: Mapping[str, Sequence[Judgements]]) -> 
         return AtLength(*found)
 
     return Lengths(
-        trained=task.length,  # type: ignore[attr-defined]  # of FAMILIES
+        trained=tuple(task.training_lengths),  # type: ignore[attr-defined]  # of FAMILIES
         lengths=tuple(order),
         rows={method: {each: at(seeds, ids) for each, ids in order.items()} for method, seeds in groups.items()},
         published=tuple(p for p in PUBLISHED.get(task.operation, ()) if p.length in order),  # type: ignore[attr-defined]

@@ -80,7 +80,7 @@ def _lengths(lengths: Lengths, labels: Mapping[str, str]) -> list[str]:
         + [f.percent(p.characters) if p.length == length else f.MISSING for length in lengths.lengths]
         for p in lengths.published
     ]
-    return ["", f"Learned at length {lengths.trained}:", "", *_lines([header, ["---"] * len(header), *rows])]
+    return ["", f"Learned at {lengths.learned}:", "", *_lines([header, ["---"] * len(header), *rows])]
 
 
 def _lines(table: Sequence[Sequence[str]]) -> list[str]:

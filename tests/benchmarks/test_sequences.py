@@ -31,6 +31,15 @@ def test_labels_are_right_and_splits_have_their_lengths(operation):
         assert task.parse_question(p.question) == p
 
 
+def test_training_problems_of_several_lengths():
+    several = load_task("sequences", operation="reverse", length=5, shortest=2, test_lengths=[5, 9])
+    assert several.name == "reverse-2to5-long"
+    lengths = [p.meta["length"] for p in several.generate("train", 400, 0)]
+    assert set(lengths) == {2, 3, 4, 5}
+    assert lengths.count(5) > 80  # as likely as the others; of the shortest there are not as many different ones
+    assert {p.meta["length"] for p in several.generate("test", 20, 0)} == {5, 9}
+
+
 @pytest.mark.parametrize(("written", "score"), [("abd", 2 / 3), ("abcc", 3 / 4), ("ab", 2 / 3), ("cba", 1 / 3)])
 def test_wrong_answers_get_what_agrees_and_never_all(written, score):
     task = load_task("sequences", operation="copy", length=3)
@@ -53,6 +62,7 @@ def test_what_cannot_be_read_is_told(text):
 def test_mistakes_in_the_options_are_told():
     for options, words in [
         ({"operation": "revers"}, "reverse"), ({"length": 0}, "1 or more"), ({"test_lengths": []}, "1 or more"),
+        ({"shortest": 11}, "Give 1 to 10"), ({"shortest": 0}, "Give 1 to 10"),
     ]:  # fmt: skip
         with pytest.raises(UserError, match=words):
             load_task("sequences", **options)

@@ -256,7 +256,7 @@ def sums(tmp_path_factory, run_factory):
 def test_characters_and_whole_answers_by_length(sums):
     comparison = load_comparison(sums)
     [task] = comparison.tasks
-    assert (task.lengths.trained, task.lengths.lengths) == (3, (3, 20))
+    assert (task.lengths.trained, task.lengths.lengths) == ((3,), (3, 20))
     at = task.lengths.rows["ar_gpt"]
     assert at[3].characters.value == at[3].whole.value == 1
     assert at[20].whole.value == pytest.approx(0.5)
