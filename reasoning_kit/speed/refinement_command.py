@@ -21,7 +21,7 @@ from reasoning_kit.report.refinement import refinement_page
 from reasoning_kit.report.refinement_tables import refinement_tables
 from reasoning_kit.speed import refinement
 from reasoning_kit.speed.difficulty import token_kinds
-from reasoning_kit.speed.refinement_run import answered, cache_bytes, every_way, policies_of, weight_bytes
+from reasoning_kit.speed.refinement_run import SWEEPS, answered, cache_bytes, every_way, policies_of, weight_bytes
 from reasoning_kit.speed.refinement_table import LENGTHS, LONGEST, Measured, sections
 from reasoning_kit.speed.result import progress_line, write_result
 from reasoning_kit.speed.show import table
@@ -182,7 +182,7 @@ def _measure(
     ways = every_way(solver, asked, traces, tell, how.sure)
     greedy = {}
     for way in ways:
-        if way.halting == "fixed":
+        if way.halting == "fixed" and way.policy != SWEEPS:
             tell(f"policy {way.policy}, answers")
             greedy[way.policy] = answered(solver, asked, traces, way.policy, way.whole)
     prompts = solver.prompts(asked)

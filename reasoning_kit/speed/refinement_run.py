@@ -32,6 +32,7 @@ from trm.autoregressive.recursion import positions_of
 ROWS = 64
 IGNORE = -100
 KEY_VALUES = "key_values"  # the policy of an ordinary causal language model
+SWEEPS = "training sweeps"  # no policy, and nothing to decode with: what a model trained in jacobi computes in training
 FLOAT32 = 4  # bytes
 
 
@@ -40,7 +41,7 @@ class Scored:
     """Given answers, as one way of decoding refines them.
 
     Attributes:
-        policy: of the cache.
+        policy: of the cache, or ``SWEEPS``.
         halting: ``fixed``, ``adaptive`` or ``oracle``.
         loss: nats per token of the answer.
         depths: of each problem, the steps of its answer's tokens; ``right`` likewise, whether they are most probable.
@@ -104,7 +105,8 @@ def policies_of(config: Any) -> tuple[str, ...]:
 def every_way(
     solver: Any, problems: Sequence[Problem], traces: Sequence[str | None], tell: Tell, sure: float | None = None
 ) -> list[Scored]:
-    """All policies at full depth; then each with halting by the model's head, and by an oracle that knows the token.
+    """All policies at full depth, and what training computes where that is no policy's (``SWEEPS``); then each policy
+    with halting by the model's head, and by an oracle that knows the token.
 
     Args:
         solver: of a finished run (:class:`cot_distill.solver.CausalLMSolver`).
@@ -117,7 +119,8 @@ def every_way(
             continue
         if halting == "oracle" and getattr(config, "supervision_steps", 1) == 1:
             continue  # it would have nothing to choose
-        for policy in policies_of(config):
+        swept = halting == "fixed" and getattr(config, "training_mode", "parallel") == "jacobi"
+        for policy in (*policies_of(config), *([SWEEPS] if swept else [])):
             tell(f"policy {policy}, halting {halting}")
             found.append(score(solver, problems, traces, policy, halting, sure))
     return found
@@ -151,9 +154,9 @@ def _read(
     model: Any, batch: Lesson, policy: str, halting: str, sure: float | None
 ) -> tuple[Float[Tensor, "b l v"], Int[Tensor, "b l"]]:
     """Scores of the next token and the steps that they took."""
-    if policy == KEY_VALUES:
+    if policy in (KEY_VALUES, SWEEPS):
         output = model(batch.ids, attention_mask=batch.mask.long(), position_ids=positions_of(batch.mask))
-        return output.logits, torch.ones_like(batch.ids)
+        return output.logits, torch.full_like(batch.ids, getattr(model.config, "supervision_steps", 1))
     cache = SlotCache(model.config, policy, model.lm_head.weight, *batch.ids.shape)  # type: ignore[arg-type]
     answers, steps = walk(model.model, cache, batch.ids, batch.mask, 0, _rule(model, batch, halting, sure))
     return model.lm_head(answers), steps

@@ -20,9 +20,17 @@ from reasoning_kit.report.looks import LOOKS
 from reasoning_kit.report.refinement import _price, refinement_page
 from reasoning_kit.speed.difficulty import token_kinds
 from reasoning_kit.speed.refinement_command import _traces, bench_refinement
-from reasoning_kit.speed.refinement_run import KEY_VALUES, Scored, answered, cache_bytes, score, weight_bytes
+from reasoning_kit.speed.refinement_run import (
+    KEY_VALUES,
+    SWEEPS,
+    Scored,
+    answered,
+    cache_bytes,
+    score,
+    weight_bytes,
+)
 from reasoning_kit.speed.refinement_table import Measured, difficulty, sections
-from trm.autoregressive.configuration import Mode
+from trm.autoregressive.configuration import Mode, Policy
 
 SMALL = [
     "model.width=16", "model.inner=32", "model.heads=2", "model.key_value_heads=1", "model.layers=2", "train_size=40",
@@ -138,6 +146,23 @@ def test_where_other_answers_count_greedy_decoding_is_asked(comparison, method):
     assert answered(solver, problems, traces, policy, [True] * len(problems)) == [True] * len(problems)
 
 
+def test_sweeps_of_training_stand_beside_what_decoding_commits(tmp_path):
+    """As many sweeps as tokens are the committed cache; as few as in training are not."""
+    [spec] = load_config([*SMALL, "method=[ar_jacobi]"]).runs()
+    run(spec, tmp_path / "run", lambda *_: None)
+    bench_refinement([str(tmp_path / "run")], 32, 1, 2, 4, 0.5, tmp_path / "found.json", Console(quiet=True))
+    gap = json.loads((tmp_path / "found.json").read_text())["sections"][0]["gap"]
+    assert [row["policy"] for row in gap if row["halting"] == "fixed"][-1] == SWEEPS
+    assert {row["policy"] for row in gap if row["halting"] != "fixed"} == set(get_args(Policy))
+    _, solver, problems = loaded(tmp_path / "run")
+    few, committed, exact = (
+        score(solver, problems, [None] * len(problems), policy, "fixed").loss
+        for policy, solver.model.config.sweeps in ((SWEEPS, 2), ("committed", 2), (SWEEPS, 20))
+    )
+    assert exact == pytest.approx(committed, abs=1e-5)
+    assert few != pytest.approx(committed, abs=1e-5)
+
+
 def test_what_cannot_be_tabled_is_refused(comparison, tmp_path):
     quiet = Console(quiet=True)
     ours = comparison / "addition-10-long"
@@ -157,7 +182,7 @@ def test_kinds_of_tokens_are_those_of_the_written_answer():
     assert token_kinds(sums, sums.problem("999", "100"), None)["carries"] == [
         "no carry in", "carry of 1 column", "carry through 2 columns", "carry through 3 or more",
     ]  # fmt: skip
-    both = Sequences("copy", 2, (2, 3))
+    both = Sequences("copy", 2, test_lengths=(2, 3))
     assert token_kinds(both, both.problem("abc"), None) == {"lengths": ["length 3"] * 3}
     products = Arithmetic("multiplication", (2, 2))
     # 99 x 99 = 9801: 81 carries 8, then 8 + 162 = 170 carries 17, then 17 + 81 = 98 carries 9
