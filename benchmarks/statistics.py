@@ -113,34 +113,45 @@ def accuracy_interval(
 
 
 def paired_difference(
-    a: Sequence[ArrayLike], b: Sequence[ArrayLike], clusters: Sequence[str], resamples: int = RESAMPLES, seed: int = 0
+    a: Sequence[ArrayLike],
+    b: Sequence[ArrayLike],
+    clusters: Sequence[str],
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    choices: int = 1,
 ) -> Difference:
     """Accuracy of ``a`` minus accuracy of ``b``: problems are paired, seeds are not (seed 1 of one method has
     nothing to do with seed 1 of another), so each method's seeds are drawn on their own.
 
     With one seed each, the exact McNemar test is added; each orbit votes once, for the method that solved more of
     it, which is the classical test where every orbit is one problem.
+
+    Args:
+        choices: of how many pairs this one was chosen for what these same answers show. The interval is then as wide
+            as all of them would need to hold together at 95 % (Bonferroni), and the p-value as much greater.
     """
     first, second = _matrix(a, clusters), _matrix(b, clusters)
     right_a, sizes = _per_cluster(first, clusters)
     right_b, _ = _per_cluster(second, clusters)
     value = float(first.mean() - second.mean())
-    low, high = _ends(value, _deviations([right_a, right_b], sizes, [1.0, -1.0], resamples, seed))
+    low, high = _ends(value, _deviations([right_a, right_b], sizes, [1.0, -1.0], resamples, seed, choices))
     single = len(first) == len(second) == 1
     method = "paired bootstrap over problems" if single else "paired two-level bootstrap over seeds and problems"
     gaps = (right_a.mean(0) - right_b.mean(0)) / sizes
     if _nearly_constant(gaps):
-        ahead = wilson(float(np.average(np.maximum(gaps, 0), weights=sizes)), len(sizes))
-        behind = wilson(float(np.average(np.maximum(-gaps, 0), weights=sizes)), len(sizes))
+        ahead = wilson(float(np.average(np.maximum(gaps, 0), weights=sizes)), len(sizes), choices)
+        behind = wilson(float(np.average(np.maximum(-gaps, 0), weights=sizes)), len(sizes), choices)
         low, high = min(low, ahead[0] - behind[1]), max(high, ahead[1] - behind[0])
         method += ", at least Wilson's"
-    p_value = mcnemar_p(int((gaps > 0).sum()), int((gaps < 0).sum())) if single else None
+    if choices > 1:
+        method += f", one pair of {choices}"
+    p_value = min(choices * mcnemar_p(int((gaps > 0).sum()), int((gaps < 0).sum())), 1.0) if single else None
     return Difference(value, max(low, -1.0), min(high, 1.0), p_value, method, len(clusters), len(sizes))
 
 
-def wilson(share: float, count: int) -> tuple[float, float]:
-    """Wilson's (1927) score interval of a share of ``count``."""
-    low, high = proportion_confint(share * count, count, alpha=1 - LEVEL, method="wilson")
+def wilson(share: float, count: int, choices: int = 1) -> tuple[float, float]:
+    """Wilson's (1927) score interval of a share of ``count``, one of ``choices``."""
+    low, high = proportion_confint(share * count, count, alpha=(1 - LEVEL) / choices, method="wilson")
     return float(low), float(high)
 
 
@@ -172,9 +183,12 @@ def _per_cluster(scores: Array, clusters: Sequence[str]) -> tuple[Array, Array]:
     return np.stack([np.bincount(index, weights=row) for row in scores]), sizes
 
 
-def _deviations(groups: list[Array], sizes: Array, signs: list[float], resamples: int, seed: int) -> Array:
+def _deviations(
+    groups: list[Array], sizes: Array, signs: list[float], resamples: int, seed: int, choices: int = 1
+) -> Array:
     """Bootstrap deviations of ``sum sign * accuracy`` from its value: orbits resampled together for all groups,
-    seeds drawn within each group, widened for few seeds as the module's docstring says."""
+    seeds drawn within each group, widened for few seeds as the module's docstring says, and for ``choices`` by what
+    a normal or t distribution needs (its far quantiles would take very many resamples)."""
     generator = np.random.default_rng(seed)
     total = np.sum([sign * right.mean(0) for sign, right in zip(signs, groups, strict=True)], axis=0)
     deviations = _resampled_ratio(generator, total, sizes, resamples) - total.sum() / sizes.sum()
@@ -186,11 +200,11 @@ def _deviations(groups: list[Array], sizes: Array, signs: list[float], resamples
             deviations = deviations + np.sqrt(variance) * generator.standard_normal(resamples)
             variances.append(variance)
             freedoms.append(seeds - 1)
+    usual, wanted = (1 + LEVEL) / 2, 1 - (1 - LEVEL) / 2 / choices
     if len(variances) == 1 or sum(variances) == 0:
-        return deviations
+        return deviations * float(norm.ppf(wanted) / norm.ppf(usual))
     freedom = sum(variances) ** 2 / sum(v**2 / f for v, f in zip(variances, freedoms, strict=True))
-    tail = (1 + LEVEL) / 2
-    return deviations * float(t.ppf(tail, freedom) / norm.ppf(tail))
+    return deviations * float(t.ppf(wanted, freedom) / norm.ppf(usual))
 
 
 def _resampled_ratio(generator: np.random.Generator, totals: Array, sizes: Array, resamples: int) -> Array:

@@ -11,7 +11,7 @@ from typing import Any
 
 from benchmarks.errors import UserError
 from benchmarks.records import RECORD, RunRecord, load_predictions
-from benchmarks.statistics import paired_difference
+from benchmarks.statistics import Difference, paired_difference
 from reasoning_kit.comparison.claims import JudgedClaim, judge
 from reasoning_kit.comparison.curves import Curve, learning_curve, scaling_curve, shared_demos
 from reasoning_kit.comparison.lengths import Lengths, by_length
@@ -122,11 +122,16 @@ def compare_task(runs: Sequence[Run]) -> TaskComparison:
     units = Counter((run.record.budget["unit"], run.record.budget["limit"]) for run in runs)
     unit, limit = units.most_common(1)[0][0]
     rows = tuple(make_row(group, order, clusters, unit, limit) for group in by_method.values())
+
+    def difference(a: str, b: str, choices: int = 1) -> Difference:
+        return paired_difference(answers[a], answers[b], clusters, choices=choices)
+
     pairs = tuple(
-        Paired(a.method, b.method, paired_difference(answers[a.method], answers[b.method], clusters))
+        Paired(a.method, b.method, difference(a.method, b.method))
         for a, b in (oriented(*two) for two in combinations(rows, 2))
     )
-    winner, sentence = verdict(rows, pairs, unit)
+    race = headline(rows, difference)
+    winner, sentence = verdict(rows, pairs, race, unit)
     task = first.record.task
     return TaskComparison(
         name=task["name"],
@@ -137,7 +142,7 @@ def compare_task(runs: Sequence[Run]) -> TaskComparison:
         seeds=max(len(group) for group in by_method.values()),
         budget={"unit": unit, "limit": limit},
         rows=rows,
-        headline=headline(rows, pairs),
+        headline=race,
         winner=winner,
         verdict=sentence,
         pairs=pairs,

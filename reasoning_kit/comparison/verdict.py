@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from benchmarks.statistics import Difference
@@ -23,11 +23,16 @@ NOT_COMPUTE = ("steps", "examples", "tokens")  # budgets under which methods may
 
 @dataclass(frozen=True)
 class Paired:
-    """Accuracy of method ``a`` minus accuracy of method ``b`` on the same problems."""
+    """Accuracy of method ``a`` minus accuracy of method ``b`` on the same problems.
+
+    Attributes:
+        choices: of how many pairs this one was chosen for its accuracies; its interval is as much wider.
+    """
 
     a: str
     b: str
     difference: Difference
+    choices: int = 1
 
 
 def oriented(a: Row, b: Row) -> tuple[Row, Row]:
@@ -54,30 +59,34 @@ def parts(rows: Sequence[Row], pairs: Sequence[Paired]) -> tuple[Paired, ...]:
     return tuple(sorted(found, key=lambda p: (order.index(p.a), -p.difference.value)))
 
 
-def headline(rows: Sequence[Row], pairs: Sequence[Paired]) -> Paired | None:
+def headline(rows: Sequence[Row], difference: Callable[[str, str, int], Difference]) -> Paired | None:
     """Best latent against best token method; one that was not trained here stands for its side only where no other
-    does. The best of several is chosen on the test problems themselves, which favours the side with more methods a
-    little."""
-    best = {}
+    does. The best of several is chosen on the test problems themselves, which the interval pays for.
+
+    Args:
+        difference: of two methods, chosen of so many pairs.
+    """
+    best, choices = {}, 1
     for thinking in THINKING:
         side = [row for row in rows if row.thinking == thinking]
         side = [row for row in side if row.trains] or side
         if not side:
             return None
         best[thinking] = max(side, key=lambda row: row.accuracy.value).method
-    return next(p for p in pairs if (p.a, p.b) == (best["latent"], best["token"]))
+        choices *= len(side)
+    return Paired(best["latent"], best["token"], difference(best["latent"], best["token"], choices), choices)
 
 
-def verdict(rows: Sequence[Row], pairs: Sequence[Paired], unit: str) -> tuple[str, str]:
+def verdict(rows: Sequence[Row], pairs: Sequence[Paired], first: Paired | None, unit: str) -> tuple[str, str]:
     """The key of :data:`WINNERS` and one sentence for it, from the data alone.
 
     Args:
+        first: the :func:`headline`.
         unit: of the budget.
     """
     by_name = {row.method: row for row in rows}
-    first = headline(rows, pairs)
     if first is not None:
-        winner, sentence = _race(by_name[first.a], by_name[first.b], first.difference, unit)
+        winner, sentence = _race(by_name[first.a], by_name[first.b], first, unit)
         return winner, sentence + _not_thinking(by_name, pairs, first)
     if worth := parts(rows, pairs):
         return "variants", _ablation(by_name, worth, unit)
@@ -89,16 +98,18 @@ def verdict(rows: Sequence[Row], pairs: Sequence[Paired], unit: str) -> tuple[st
     return "unknown", f"{WINNERS['unknown']}: no run of {missing} here."
 
 
-def _race(latent: Row, token: Row, gap: Difference, unit: str) -> tuple[str, str]:
+def _race(latent: Row, token: Row, pair: Paired, unit: str) -> tuple[str, str]:
+    gap = pair.difference
     winner = "none" if not gap.clear else "latent" if gap.value > 0 else "token"
     ahead, behind, sides, sign = latent, token, "latent minus tokens", 1
     if winner == "token":
         ahead, behind, sides, sign = token, latent, "tokens minus latent", -1
     low, value, high = sorted(100 * sign * x for x in (gap.low, gap.value, gap.high))
+    chosen = f", wide enough for the best of {pair.choices} pairs" if pair.choices > 1 else ""
     return winner, (
         f"{WINNERS[winner]}: {ahead.label} {100 * ahead.accuracy.value:.1f} % against "
         f"{100 * behind.accuracy.value:.1f} % of {behind.label} ({sides} {value:+.1f} points, "
-        f"95 % interval {low:+.1f} to {high:+.1f}).{_caution([latent, token], unit)}"
+        f"95 % interval {low:+.1f} to {high:+.1f}{chosen}).{_caution([latent, token], unit)}"
     )
 
 

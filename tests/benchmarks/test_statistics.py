@@ -134,6 +134,32 @@ def test_different_numbers_of_seeds_and_determinism():
     assert paired_difference(list(b), list(a), singles(80)).value == pytest.approx(-first.value)
 
 
+@pytest.mark.parametrize(("seeds", "spread"), [(1, 0.0), (3, 0.3)])
+def test_the_best_of_many_equal_methods_is_seldom_ahead(seeds, spread):
+    """Ten methods as good as an eleventh: the best of them looks better than it in more than the 2.5 % of cases that
+    an interval's lower end allows, unless the choice is counted."""
+    generator, ahead = np.random.default_rng(7), {1: 0, 10: 0}
+    for _ in range(400):
+        orbit = generator.normal(0, 1.0, (1, 1, 60))
+        talent = spread * generator.normal(0, 1, (11, seeds, 1))
+        rows = generator.random((11, seeds, 60)) < 1 / (1 + np.exp(-orbit - talent))
+        best = max(rows[1:], key=np.mean)
+        for choices in ahead:
+            found = paired_difference(list(best), list(rows[0]), singles(60), resamples=400, choices=choices)
+            ahead[choices] += found.low > 0
+    assert ahead[1] / 400 > 0.05
+    assert ahead[10] / 400 < 0.04
+
+
+def test_a_choice_widens_the_interval_and_raises_the_p_value():
+    a, b = np.r_[np.ones(12), np.zeros(28)], np.r_[np.zeros(12), np.ones(3), np.zeros(25)]
+    alone, chosen = (paired_difference([a], [b], singles(40), choices=n) for n in (1, 20))
+    assert chosen.value == alone.value
+    assert chosen.low < alone.low < alone.high < chosen.high
+    assert chosen.p_value == pytest.approx(20 * alone.p_value)
+    assert chosen.method.endswith("one pair of 20")
+
+
 def test_what_cannot_be_paired_is_refused():
     with pytest.raises(ValueError, match="each of the 3 problems"):
         accuracy_interval([[1, 0]], singles(3))

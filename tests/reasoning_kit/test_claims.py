@@ -107,6 +107,8 @@ def test_latent_recursion_in_a_language_model_gets_a_verdict(comparison):
         assert rows[task.headline.a] == "latent"
         assert task.headline.b == "cot"
         assert task.winner == "latent"
+        assert task.headline.choices == sum(thinking == "latent" for thinking in rows.values()) > 1
+        assert f"wide enough for the best of {task.headline.choices} pairs" in task.verdict
 
 
 # --- the claims -------------------------------------------------------------------------------------
