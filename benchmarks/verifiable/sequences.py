@@ -103,10 +103,10 @@ class Sequences(Task):
         found: dict[str, Problem] = {}
         tries = 20 * count + 1000
         for _ in range(tries):  # misses and repeats are rare, but for very short ones
-            if split == "train":
-                length = rng.choice(self.training_lengths)
-            else:
+            if split == "test":
                 length = self.lengths[len(found) % len(self.lengths)]
+            else:  # one length draws nothing, so that its problems are those of before there were several
+                length = self.length if self.shortest is None else rng.choice(self.training_lengths)
             signs, parts = (DIGITS, 2) if self.operation == "addition" else (LETTERS, 1)
             problem = self.problem(*("".join(rng.choices(signs, k=length)) for _ in range(parts)))
             if split_of(problem.orbit) == split:
