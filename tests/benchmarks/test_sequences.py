@@ -40,6 +40,12 @@ def test_training_problems_of_several_lengths():
     assert {p.meta["length"] for p in several.generate("test", 20, 0)} == {5, 9}
 
 
+def test_problems_of_a_seed_are_those_of_earlier_versions():
+    """So that runs from before can be gone on with, and compared."""
+    sums = load_task("sequences", operation="addition", length=4)
+    assert [p.question for p in sums.generate("train", 2, 0)] == ["4974+9541=", "7017+7831="]
+
+
 @pytest.mark.parametrize(("written", "score"), [("abd", 2 / 3), ("abcc", 3 / 4), ("ab", 2 / 3), ("cba", 1 / 3)])
 def test_wrong_answers_get_what_agrees_and_never_all(written, score):
     task = load_task("sequences", operation="copy", length=3)
