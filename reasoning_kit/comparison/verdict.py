@@ -105,7 +105,7 @@ def _race(latent: Row, token: Row, pair: Paired, unit: str) -> tuple[str, str]:
     if winner == "token":
         ahead, behind, sides, sign = token, latent, "tokens minus latent", -1
     low, value, high = sorted(100 * sign * x for x in (gap.low, gap.value, gap.high))
-    chosen = f", wide enough for the best of {pair.choices} pairs" if pair.choices > 1 else ""
+    chosen = f", widened for the choice among {pair.choices} pairs" if pair.choices > 1 else ""
     return winner, (
         f"{WINNERS[winner]}: {ahead.label} {100 * ahead.accuracy.value:.1f} % against "
         f"{100 * behind.accuracy.value:.1f} % of {behind.label} ({sides} {value:+.1f} points, "

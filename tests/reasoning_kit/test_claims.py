@@ -108,7 +108,7 @@ def test_latent_recursion_in_a_language_model_gets_a_verdict(comparison):
         assert task.headline.b == "cot"
         assert task.winner == "latent"
         assert task.headline.choices == sum(thinking == "latent" for thinking in rows.values()) > 1
-        assert f"wide enough for the best of {task.headline.choices} pairs" in task.verdict
+        assert f"widened for the choice among {task.headline.choices} pairs" in task.verdict
 
 
 # --- the claims -------------------------------------------------------------------------------------
