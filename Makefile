@@ -1,6 +1,8 @@
 # `make compare`: set up and run the quick head-to-head.  `make test`: set up and run the tests.
 # Both do only what has changed since the last time.
 PYTHON ?= python3
+# Tests at once; each on one core.
+WORKERS ?= 2
 BIN := .venv/bin
 READY := .venv/.ready
 
@@ -10,7 +12,7 @@ compare: $(READY)
 	$(BIN)/reasoning-kit compare experiment=quick --fresh
 
 test: $(READY)
-	$(BIN)/python -m pytest -m "not gpu and not vllm"
+	$(BIN)/python -m pytest -m "not gpu and not vllm" --numprocesses $(WORKERS) --dist loadscope
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -1,11 +1,15 @@
-"""The served model that tests of several packages ask; started once, and only where a test asks for it."""
+"""For all tests: one core for each worker; the served model that several packages ask, started where a test asks."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # before torch is loaded: threads of several workers would wait for each other
+    os.environ["OMP_NUM_THREADS"] = "1"
 
 
 @pytest.fixture(scope="session")
