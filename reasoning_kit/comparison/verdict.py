@@ -90,10 +90,10 @@ def verdict(rows: Sequence[Row], pairs: Sequence[Paired], first: Paired | None, 
         return winner, sentence + _not_thinking(by_name, pairs, first)
     if worth := parts(rows, pairs):
         return "variants", _ablation(by_name, worth, unit)
-    if all(row.base != row.method for row in rows):
+    ran = {row.thinking for row in rows}
+    if len(ran) == 1 and all(row.base != row.method for row in rows):
         missing = " and ".join(dict.fromkeys(row.base for row in rows))
         return "unknown", f"{WINNERS['unknown']}: no run of {missing}, the base of these variants."
-    ran = {row.thinking for row in rows}
     missing = " and ".join(text for key, text in THINKING.items() if key not in ran)
     return "unknown", f"{WINNERS['unknown']}: no run of {missing} here."
 

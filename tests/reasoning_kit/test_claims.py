@@ -111,6 +111,13 @@ def test_latent_recursion_in_a_language_model_gets_a_verdict(comparison):
         assert f"widened for the choice among {task.headline.choices} pairs" in task.verdict
 
 
+def test_rungs_alone_lack_tokens_not_their_base(tmp_path, run_factory):
+    for name in ("ar_gpt", "ar_growing"):
+        run_factory(tmp_path, TASKS[0], name, 0, accuracy=0.5, config=config(name, **rung_of(name)))
+    [task] = load_comparison(tmp_path).tasks
+    assert task.verdict == "No verdict: no run of tokens here."
+
+
 # --- the claims -------------------------------------------------------------------------------------
 
 
