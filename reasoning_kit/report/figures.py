@@ -6,6 +6,7 @@ one method of many.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from html import escape
 
@@ -32,6 +33,9 @@ def training_figure(task: TaskComparison, looks: Mapping[str, Look]) -> go.Figur
             figure.add_trace(_line(row, look, curve.points))
         if row.training_flops:
             figure.add_trace(_final(row, look, row.training_flops, "training FLOPs", bars=not many))
+    drawn = [x for trace in figure.data for x in trace.x]
+    if drawn and max(drawn) < 2 * min(drawn):  # equal compute without curves would leave an axis without width
+        figure.update_xaxes(range=[math.log10(min(drawn) / 3), math.log10(3 * max(drawn))])
     if task.budget["unit"] == "flops":
         figure.add_vline(x=task.budget["limit"], line={"width": 1, "dash": "dot", "color": "#888"})
     return figure

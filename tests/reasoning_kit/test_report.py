@@ -11,6 +11,8 @@ from rich.console import Console
 
 from reasoning_kit.comparison import load_comparison
 from reasoning_kit.report import comparison_table, formatting, write_report
+from reasoning_kit.report.figures import training_figure
+from reasoning_kit.report.looks import looks_of
 from reasoning_kit.report.player import marked, stage, wrong_cells
 
 EVIL = "<img src=x onerror=alert(1)></script><think>"
@@ -66,6 +68,21 @@ def test_figures_hold_every_method_with_error_bars(page):
         finals = [trace for trace in figure["data"] if "error_y" in trace]
         assert {trace["meta"]["method"] for trace in finals} == {"direct", "trm", "answer_only", "cot", "grpo"}
         assert figure["layout"]["xaxis"]["type"] == "log"
+
+
+@pytest.mark.parametrize("curves", [True, False])
+def test_the_axis_of_equal_compute_has_a_width(tmp_path, run_factory, curves):
+    for method in ("trm", "cot"):
+        run_factory(tmp_path, "sudoku-4x4", method, 0, **({} if curves else {"curve": []}))
+    comparison = load_comparison(tmp_path)
+    figure = training_figure(comparison.tasks[0], looks_of(comparison))
+    drawn = [x for trace in figure.data for x in trace.x]
+    if curves:
+        assert max(drawn) > 2 * min(drawn)
+        assert figure.layout.xaxis.range is None, "as wide as what is drawn"
+    else:
+        low, high = (10**end for end in figure.layout.xaxis.range)
+        assert low < min(drawn) / 2 < 2 * max(drawn) < high
 
 
 def test_data_is_escaped(tmp_path, run_factory):
