@@ -39,6 +39,8 @@ class TransformersGenerator:
         sampling: Sampling,
         on_result: Callable[[int, list[Completion]], None],
     ) -> None:
+        if not prompts:
+            return
         ids = [chat_ids(self.tokenizer, prompt) for prompt in prompts]
         was_training, own = self.model.training, self.model.generation_config
         self.model.eval()
@@ -107,7 +109,7 @@ class TransformersGenerator:
             self.ends,
             self.batch_size,
             keep,
-            max_new_tokens=self._settings(sampling, max(map(len, ids))).max_new_tokens,
+            max_new_tokens=sampling.max_new_tokens or model.config.max_position_embeddings,
             temperature=sampling.temperature,
             top_p=sampling.top_p,
             seed=sampling.seed,

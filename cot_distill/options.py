@@ -21,7 +21,7 @@ class ModelOptions:
             (:mod:`trm.autoregressive`).
         width, layers, heads, key_value_heads, inner: its shape.
         context: its longest sequence, in tokens.
-        settings: what else its transformers configuration is given.
+        settings: what else its transformers configuration is given; not beside ``path``.
         lora_rank: rank of LoRA adapters on all linear layers (peft); 0 trains every weight.
         quantize: load the frozen weights under LoRA in 4 or 8 bits (QLoRA, arXiv 2305.14314; bitsandbytes).
     """
@@ -46,6 +46,12 @@ class ModelOptions:
                 f"width {self.width}, heads {self.heads} and key_value_heads {self.key_value_heads} do not divide.",
                 where="model",
                 cure="width must be a multiple of heads, and heads of key_value_heads.",
+            )
+        if self.path is not None and self.settings:
+            raise UserError(
+                f"{self.path} has settings of its own, which these would have to replace.",
+                where="model.settings",
+                cure="Leave them out, or change the config.json of a copy of the model.",
             )
         if self.quantize != "none" and (self.path is None or self.lora_rank == 0):
             raise UserError(
@@ -88,6 +94,8 @@ class OwnModel:
         own = {key: value for key, value in asdict(self).items() if value is not None}
         if self.path is None and own.keys() - {"lora_rank", "context"}:  # a shape
             own = {"path": None, "lora_rank": 0, "quantize": "none", **own}
+        elif self.path is not None:  # which has its own
+            own = {"settings": {}, **own}
         try:
             return replace(model, **own)
         except UserError as error:

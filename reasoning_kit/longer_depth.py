@@ -142,16 +142,19 @@ def _written(solver: CausalLMSolver, prompts: Sequence[list[int]], way: Way, bat
 
     generator = TransformersGenerator(solver.model, solver.tokenizer, batch_size)
     model: Any = solver.model
-    room = model.config.max_position_embeddings - max(map(len, prompts))
-    found: dict[int, Completion] = {}
+    context = model.config.max_position_embeddings
+    fitting = [index for index, prompt in enumerate(prompts) if len(prompt) < context]
+    found = {index: Completion("", 0, 0, False) for index in range(len(prompts))}  # what has no room stays so
 
-    def keep(index: int, ids: list[int], steps: list[int]) -> None:
+    def keep(number: int, ids: list[int], steps: list[int]) -> None:
+        index = fitting[number]
         text = str(solver.tokenizer.decode(ids, skip_special_tokens=True))
         finished, depth = ids[-1] in generator.ends, sum(steps) / len(steps)
         found[index] = Completion(text, len(ids), len(prompts[index]), finished, tuple(ids), depth=depth)
 
     halting = {"depth": "fixed"} if way.sure is None else {"depth": "adaptive", "sure": way.sure}
-    model.write(prompts, generator.ends, batch_size, keep, max_new_tokens=min(solver.max_new_tokens, room), **halting)
+    asked = [prompts[index] for index in fitting]
+    model.write(asked, generator.ends, batch_size, keep, max_new_tokens=solver.max_new_tokens, **halting)
     return [found[index] for index in range(len(prompts))]
 
 

@@ -213,7 +213,7 @@ def _tokens(
     )
     trained = solver.model.config.supervision_steps
     lead += f" Each token was trained with {trained} supervision steps and is given up to {deeper.depth} here."
-    both = asdict(settings) | asdict(deeper) | {"cache_policy": solver.model.config.cache_policy}
+    both = asdict(settings) | asdict(deeper) | {"cache_policy": solver.model.config.policy}
     return Scaled([*more, *series], [*rows, *more_rows], both, "Steps", lead, f"{HOW_DEPTH} {how}")
 
 

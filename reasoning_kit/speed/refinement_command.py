@@ -197,7 +197,7 @@ def _measure(
         method=spec.method,
         seed=spec.seed,
         training=getattr(config, "training_mode", config.model_type),
-        own=getattr(config, "cache_policy", policies_of(config)[0]),
+        own=getattr(config, "policy", policies_of(config)[0]),
         most=getattr(config, "supervision_steps", 1),
         ids=[problem.id for problem in asked],
         orbits=[problem.orbit for problem in asked],

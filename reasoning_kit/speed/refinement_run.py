@@ -98,7 +98,7 @@ def policies_of(config: Any) -> tuple[str, ...]:
     if not isinstance(config, AutoregressiveTRMConfig):
         return (KEY_VALUES,)
     if config.streams == "single" and config.supervision_steps == 1:
-        return tuple(policy for policy in POLICIES if policy in ("per_depth", config.cache_policy))
+        return tuple(policy for policy in POLICIES if policy in ("per_depth", config.policy))
     return POLICIES
 
 

@@ -22,7 +22,7 @@ from cot_distill.language_model import (
     model_config,
     render_prompt,
 )
-from cot_distill.options import ModelOptions, SFTOptions
+from cot_distill.options import ModelOptions, OwnModel, SFTOptions
 from cot_distill.solver import CausalLMSolver
 from cot_distill.train import train
 
@@ -201,3 +201,7 @@ def test_settings_of_a_refining_model_are_checked_and_win_over_its_rung():
     assert built(rung="recursive_deep", T=2, supervision_steps=2).supervision_steps == 2
     with pytest.raises(UserError, match="Did you mean 'training_mode'"):
         built(rung="gpt", trainng_mode="jacobi")
+    with pytest.raises(UserError, match="some-model has settings of its own"):
+        ModelOptions(path="some-model", settings={"cache_policy": "committed"})
+    shape = ModelOptions(architecture="autoregressive_trm", settings={"rung": "gpt"})
+    assert OwnModel(path="some-model").over(shape, "method.cot.model").settings == {}

@@ -12,6 +12,7 @@ from cot_distill.local import TransformersGenerator
 from cot_distill.options import ModelOptions
 
 TASK = load_task("arithmetic", operation="addition", digits=(1, 1))
+SIZES = {"width": 32, "layers": 2, "heads": 2, "key_value_heads": 1, "inner": 64}
 
 
 @pytest.fixture(autouse=True)
@@ -21,11 +22,19 @@ def one_thread():
 
 @pytest.fixture(scope="module")
 def loaded():
-    return load_language_model(ModelOptions(width=32, layers=2, heads=2, key_value_heads=1, inner=64), TASK, 3)
+    return load_language_model(ModelOptions(**SIZES), TASK, 3)
+
+
+@pytest.fixture(scope="module")
+def refining():
+    """It has a decoding engine of its own."""
+    import trm.autoregressive.modeling  # noqa: F401  # registers it
+
+    return load_language_model(ModelOptions(**SIZES, architecture="autoregressive_trm"), TASK, 3)
 
 
 def prompts(tokenizer, *texts):
-    return tokenizer(list(texts), add_special_tokens=False)["input_ids"]
+    return [tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
 
 
 def written(loaded, texts, sampling, batch_size=8):
@@ -104,5 +113,23 @@ def test_the_context_is_not_left(loaded):
         model.config.max_position_embeddings = 10
         [[completion]] = written(loaded, ["1+2=<think>"], Sampling())
         assert completion.tokens == 5 or completion.finished
+    finally:
+        model.config.max_position_embeddings = context
+
+
+def test_nothing_asked_is_nothing_written(loaded, refining):
+    """As when every thought has ended by itself, so that no answer is forced."""
+    assert written(loaded, [], Sampling()) == written(refining, [], Sampling()) == []
+
+
+def test_a_long_prompt_does_not_shorten_the_completions_of_others(refining):
+    model, _ = refining
+    context = model.config.max_position_embeddings
+    try:
+        model.config.max_position_embeddings = 40
+        [[alone]] = written(refining, ["1+2=<think>"], Sampling())
+        [[beside], [long]] = written(refining, ["1+2=<think>", "1+2=" * 9 + "<think>"], Sampling())
+        assert beside == alone
+        assert (len(alone.ids), len(long.ids)) == (35, 3), "random weights do not end by themselves here"
     finally:
         model.config.max_position_embeddings = context

@@ -148,6 +148,23 @@ def test_other_policies_and_models_without_a_halting_head_or_steps(run, asked, t
     assert not deepens(tmp_path)
 
 
+def test_a_prompt_without_room_is_a_wrong_answer(run, asked):
+    """As the solver has it."""
+    spec, task, problems = asked
+    solver = load_quietly(spec, task, run)
+    lengths = [len(prompt) for prompt in solver.prompts(problems)]
+    solver.model.config.max_position_embeddings = max(lengths)
+    fits = [length < max(lengths) for length in lengths]
+    assert True in fits
+    assert False in fits
+    _, rows = measure(solver, problems, Settings(TRAINED), 16, lambda done: None)
+    full = [row for row in rows if row["way"] == f"steps per token: {TRAINED} steps"]
+    answers = [solution.answer for solution in solver.solve(problems)]
+    assert [row["correct"] for row in full] == [a == p.answer for a, p in zip(answers, problems, strict=True)]
+    assert [row["tokens"] > 0 for row in full] == fits
+    assert not any(row["correct"] for row, fit in zip(full, fits, strict=True) if not fit)
+
+
 def test_a_chain_of_thought_has_both_ways(tmp_path):
     run = trained(tmp_path, "cot", "{T: 1, n: 1, supervision_steps: 2}", 2)
     scale_run(run, ["test_size=4", "seed=5"], Console(quiet=True), depth=2, samples=1)

@@ -172,5 +172,6 @@ class SlotCache:
         elif self.policy == "first_depth":
             rows, columns, _ = self._first
         if slot is not None and len(rows):
-            self.keys[slot, at.layer, rows, columns] = k[rows].detach()
-            self.values[slot, at.layer, rows, columns] = v[rows].detach()
+            # In mixed precision what is written has fewer digits than the weights, and the cache as many as they.
+            self.keys[slot, at.layer, rows, columns] = k[rows].detach().to(self.keys.dtype)
+            self.values[slot, at.layer, rows, columns] = v[rows].detach().to(self.values.dtype)

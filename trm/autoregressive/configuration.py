@@ -27,6 +27,15 @@ TrainingSweeps = Literal["fixed", "random"]
 Policy = Literal["committed", "per_depth", "first_depth", "last_of_role"]
 Depth = Literal["fixed", "adaptive"]
 
+# The policy under which decoding sees what a training mode shows.
+PARTNERS: dict[Mode, Policy] = {
+    "parallel": "per_depth",
+    "first_depth": "first_depth",
+    "jacobi": "committed",
+    "sequential": "committed",
+}
+EXACT = ("per_depth", "first_depth")  # policies under which a prompt can be refined all at once
+
 SIZES = {
     "vocab_size": 1,
     "hidden_size": 1,
@@ -68,7 +77,8 @@ class AutoregressiveTRMConfig(PretrainedConfig):
         training_mode: what positions see of their prefix in training, see :mod:`trm.autoregressive.modes`.
         sweeps: of ``jacobi``; 1 is ``parallel``.
         training_sweeps: ``fixed``, or ``random``: from 2 to ``sweeps``, drawn anew for each training batch.
-        cache_policy: what is kept of a token when decoding, see :mod:`trm.autoregressive.cache`.
+        cache_policy: what is kept of a token when decoding, see :mod:`trm.autoregressive.cache`; ``None``: the partner
+            of the training mode (:attr:`policy`).
         depth: when decoding, ``fixed``: all supervision steps; ``adaptive``: until the halting head says so.
         halting_probability: by which a token is taken for right, above which it halts.
     """
@@ -100,7 +110,7 @@ class AutoregressiveTRMConfig(PretrainedConfig):
     training_mode: Mode = "parallel"
     sweeps: int = 2
     training_sweeps: TrainingSweeps = "fixed"
-    cache_policy: Policy = "per_depth"
+    cache_policy: Policy | None = None
     depth: Depth = "fixed"
     halting_probability: float = 0.5
 
@@ -118,7 +128,13 @@ class AutoregressiveTRMConfig(PretrainedConfig):
                 if name not in given:
                     setattr(self, name, value)
             self.rung = None  # what it stands for is what is saved
-        self._check()
+        self.check()
+
+    @property
+    def policy(self) -> Policy:
+        """What is kept of a token when decoding."""
+        mode = "parallel" if self.sweeps == 1 and self.training_mode == "jacobi" else self.training_mode
+        return self.cache_policy or PARTNERS[mode]
 
     @property
     def passes(self) -> int:
@@ -144,12 +160,23 @@ class AutoregressiveTRMConfig(PretrainedConfig):
 
         return RefinementPrice(self)
 
-    def _check(self) -> None:
+    def check(self) -> None:
+        """Also at the start of a model, since ``from_pretrained`` sets what it is given on the finished configuration.
+
+        Raises:
+            UserError: naming the setting.
+        """
+        if self.rung is not None:
+            raise UserError(
+                f"the rung '{self.rung}' comes too late.", where="rung", cure="Give it to a new configuration."
+            )
         kinds = {
             "streams": Streams, "norm": Norm, "gradient": Gradient, "halting": Halting,
             "training_depth": TrainingDepth, "training_mode": Mode, "training_sweeps": TrainingSweeps,
-            "cache_policy": Policy, "depth": Depth,
+            "depth": Depth,
         }  # fmt: skip
+        if self.cache_policy is not None:
+            kinds["cache_policy"] = Policy
         check_kinds(self, kinds)
         check_counts(self, SIZES)
         if self.hidden_size % (2 * self.num_attention_heads):

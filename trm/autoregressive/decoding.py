@@ -17,10 +17,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from benchmarks.errors import UserError
 from trm.autoregressive.cache import SlotCache
-from trm.autoregressive.configuration import Depth, Policy
-from trm.autoregressive.generation import EXACT, adaptive, fill_only
+from trm.autoregressive.configuration import EXACT, Depth, Policy
+from trm.autoregressive.generation import adaptive, fill_only
 from trm.autoregressive.modeling import AutoregressiveTRMForCausalLM
+from trm.options import check_counts, check_kinds
 
 PREFILLED = 1024  # positions of prompts that are refined together, ahead of the rows that take them
 
@@ -30,7 +32,7 @@ class Decoding:
     """How to decode.
 
     Attributes:
-        max_new_tokens: per prompt.
+        max_new_tokens: per prompt; fewer where the model's context ends before, but one at least.
         policy: what is kept of a token; ``None``: the model's own.
         depth: ``fixed`` or ``adaptive`` halting; ``None``: the model's own.
         sure: halting probability above which a token halts; ``None``: the model's own.
@@ -52,6 +54,11 @@ class Decoding:
     temperature: float = 0.0
     top_p: float = 1.0
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_counts(self, {"max_new_tokens": 1, "batch_size": 1})
+        given = {"policy": Policy, "depth": Depth}
+        check_kinds(self, {name: kind for name, kind in given.items() if getattr(self, name) is not None})
 
 
 @dataclass
@@ -111,8 +118,10 @@ class Engine:
 
     def __init__(self, model: AutoregressiveTRMForCausalLM, options: Decoding) -> None:
         self.model, self.backbone, self.options = model.eval(), model.model, options
-        self.policy: Policy = options.policy or model.config.cache_policy
+        self.policy: Policy = options.policy or model.config.policy
         self.adaptive = (options.depth or model.config.depth) == "adaptive"
+        if self.adaptive and model.config.halting != "correct":
+            raise UserError("nothing says when to halt.", where="depth", cure="Decode a model without a head at fixed.")
         self.ticks, self.used, self.waves, self.prefill_seconds = 0, 0, 0, 0.0
 
     @torch.no_grad()
@@ -133,7 +142,14 @@ class Engine:
 
         Returns:
             in the order of the prompts.
+
+        Raises:
+            UserError: for a prompt without a token.
         """
+        if not all(prompts):
+            raise UserError("a prompt holds no token.", where="prompts", cure="Give each at least one to continue.")
+        if not prompts:
+            return []
         self._prompts, self._ends, self._targets, self._on_result = prompts, ends, targets, on_result
         self._results = [Decoded() for _ in prompts]
         self._queue = sorted(range(len(prompts)), key=lambda index: (len(prompts[index]), -index))  # last one first
@@ -141,7 +157,7 @@ class Engine:
         seeds = [hash((self.options.seed, index)) % 2**63 for index in range(len(prompts))]
         self._generators = [torch.Generator().manual_seed(seed) for seed in seeds]
         count = min(self.options.batch_size, len(prompts))
-        room = max(map(len, prompts), default=0) + self.options.max_new_tokens
+        room = max(len(prompt) + self._most(prompt) for prompt in prompts)
         self.cache = SlotCache(self.model.config, self.policy, self.model.lm_head.weight, count, room)
         self._rows = [Row() for _ in range(count)]
         start = self.backbone.recursion.start(self.backbone.embed(self._tensor([[0]] * count)))
@@ -151,6 +167,10 @@ class Engine:
         while any(row.active for row in self._rows):
             self._tick()
         return self._results
+
+    def _most(self, prompt: Sequence[int]) -> int:
+        """New tokens at most."""
+        return max(1, min(self.options.max_new_tokens, self.model.config.max_position_embeddings - len(prompt)))
 
     def _tensor(self, numbers: Sequence[object]) -> Tensor:
         return torch.tensor(numbers, device=self.model.lm_head.weight.device)
@@ -246,7 +266,7 @@ class Engine:
             result.ids.append(token)
             result.steps.append(row.step)
             result.finished = token in self._ends
-            if result.finished or len(result.ids) == self.options.max_new_tokens:
+            if result.finished or len(result.ids) == self._most(self._prompts[row.prompt]):
                 self._on_result(row.prompt, result)
                 self._take(index)
                 return

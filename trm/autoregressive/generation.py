@@ -17,13 +17,12 @@ from torch import Tensor
 
 from trm.autoregressive.attention import FirstPass, SamePass
 from trm.autoregressive.cache import SlotCache
+from trm.autoregressive.configuration import EXACT
 from trm.autoregressive.modes import refine
 from trm.autoregressive.recursion import Hidden, positions_of
 
 if TYPE_CHECKING:
     from trm.autoregressive.modeling import AutoregressiveTRMForCausalLM, AutoregressiveTRMModel, RefinedOutput
-
-EXACT = ("per_depth", "first_depth")  # policies under which a prompt can be refined all at once
 
 # Which rows may halt, given their answers [b, 1, d] and the column that they work on.
 Rule = Callable[[Hidden, int], Bool[Tensor, " b"]]
@@ -129,15 +128,17 @@ def prefill(
 
 
 @torch.no_grad()
-def fill_only(backbone: AutoregressiveTRMModel, cache: SlotCache, input_ids: Int[Tensor, "b l"]) -> None:
+def fill_only(
+    backbone: AutoregressiveTRMModel, cache: SlotCache, input_ids: Int[Tensor, "b l"], mask: Tensor | None = None
+) -> None:
     """:func:`prefill` where nobody asks for the prompt's own answers: ``first_depth`` keeps what its first pass makes,
     so that the other passes need not be."""
     if cache.policy != "first_depth":
-        prefill(backbone, cache, input_ids, None, slice(None))
+        prefill(backbone, cache, input_ids, mask, slice(None))
         return
     cache.make_room(input_ids.shape[1])
-    positions = positions_of(torch.ones_like(input_ids))
-    attend = SamePass(None, partial(cache.fill, slice(None)))
+    positions = positions_of(torch.ones_like(input_ids) if mask is None else mask)
+    attend = SamePass(mask, partial(cache.fill, slice(None)))
     backbone.recursion.first_pass(backbone.embed(input_ids), backbone.angles(positions), attend)
 
 
@@ -147,12 +148,14 @@ def extend(
     input_ids: Int[Tensor, "b l"],
     attention_mask: Tensor | None,
     cache: SlotCache | None,
+    last_only: bool = False,
 ) -> RefinedOutput:
     """What ``generate`` calls: first with the prompt, then with one token after the other.
 
     Args:
         input_ids: those that the cache does not hold yet.
         attention_mask: of all columns, [b, m]; padding is on the left.
+        last_only: the answer of the last column is enough.
     """
     from trm.autoregressive.modeling import ROOM, RefinedOutput
 
@@ -164,10 +167,12 @@ def extend(
     first = mask.shape[1] - count
     answers = []
     if cache is None:
-        cache = SlotCache(config, config.cache_policy, backbone.embedding.weight, batch, max(ROOM, 2 * count))
+        cache = SlotCache(config, config.policy, backbone.embedding.weight, batch, max(ROOM, 2 * count))
         if count > 1:  # the last token of the prompt makes a prediction and may halt
             prompt, before = input_ids[:, :-1], mask[:, : first + count - 1]
-            if config.cache_policy in EXACT:
+            if config.policy in EXACT and last_only:
+                fill_only(backbone, cache, prompt, before)
+            elif config.policy in EXACT:
                 answers.append(prefill(backbone, cache, prompt, before, slice(None)))
             else:
                 answers.append(walk(backbone, cache, prompt, before, first, fixed())[0])
@@ -175,5 +180,5 @@ def extend(
     halts = adaptive(backbone) if config.depth == "adaptive" else fixed()
     answers.append(walk(backbone, cache, input_ids, mask, first, halts)[0])
     cache.held = mask.shape[1]
-    refined = torch.cat(answers, dim=1)
+    refined = answers[-1][:, -1:] if last_only else torch.cat(answers, dim=1)
     return RefinedOutput(last_hidden_state=refined, answers=(refined,), past_key_values=cache)

@@ -95,6 +95,7 @@ class AutoregressiveTRMModel(AutoregressiveTRMPreTrainedModel):
 
     def __init__(self, config: AutoregressiveTRMConfig) -> None:
         super().__init__(config)
+        config.check()
         self.embedding = nn.Embedding(config.vocab_size, config.hidden_size)
         self.recursion = Recursion(config)
         self.halting_head = nn.Linear(config.hidden_size, 1) if config.halting == "correct" else None
@@ -132,14 +133,19 @@ class AutoregressiveTRMModel(AutoregressiveTRMPreTrainedModel):
         use_cache: bool | None = None,
         supervision_steps: int | None = None,
         sweeps: int | None = None,
+        last_only: bool = False,
         **_: Any,
     ) -> RefinedOutput:
         """Refine all positions, in the configuration's training mode; or, with a cache, those that it does not hold
-        yet (:mod:`trm.autoregressive.generation`)."""
+        yet (:mod:`trm.autoregressive.generation`).
+
+        Args:
+            last_only: with a cache, give the answer of the last position alone.
+        """
         if use_cache or past_key_values is not None:
             from trm.autoregressive.generation import extend
 
-            return extend(self, input_ids, attention_mask, past_key_values)
+            return extend(self, input_ids, attention_mask, past_key_values, last_only)
         mask = None if attention_mask is None or bool(attention_mask.all()) else attention_mask.bool()
         if position_ids is None:
             position_ids = positions_of(torch.ones_like(input_ids) if mask is None else mask)
@@ -198,8 +204,9 @@ class AutoregressiveTRMForCausalLM(AutoregressiveTRMPreTrainedModel, GenerationM
             supervision_steps, sweeps: of a batch without a cache, instead of the configuration's.
         """
         refined = self.model(
-            input_ids, attention_mask, position_ids, past_key_values, use_cache, supervision_steps, sweeps
-        )
+            input_ids, attention_mask, position_ids, past_key_values, use_cache, supervision_steps, sweeps,
+            last_only=logits_to_keep == 1,
+        )  # fmt: skip
         kept = slice(-logits_to_keep, None) if logits_to_keep else slice(None)
         # Steps that are not learned from carry no gradient.
         learned = refined.answers if self.config.deep_supervision else refined.answers[-1:]

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from statistics import fmean, harmonic_mean
 
 from benchmarks.compute import BACKWARD
-from trm.autoregressive.configuration import AutoregressiveTRMConfig
+from trm.autoregressive.configuration import EXACT, AutoregressiveTRMConfig
 
 
 @dataclass(frozen=True)
@@ -87,13 +87,13 @@ class RefinementPrice:
         )
 
     def generation(self, batch: int, prompt: int, new: int, steps: float | None = None) -> float:
-        """The prompt at full depth (with ``first_depth`` its first pass alone), then ``new`` tokens of ``steps``
-        supervision steps each on average."""
+        """The prompt at full depth (with ``first_depth`` its first pass alone; under ``committed`` and ``last_of_role``
+        one token after the other), then ``new`` tokens of ``steps`` supervision steps each on average."""
         config = self.config
         steps = config.supervision_steps if steps is None else steps
         before = max(prompt - 1, 0)  # the prompt's last token makes the first new one
-        once = 1 if config.cache_policy == "first_depth" else config.supervision_steps * config.passes
-        prefill = once * self.one_pass(before, before)
+        once = 1 if config.policy == "first_depth" else config.supervision_steps * config.passes
+        prefill = once * self.one_pass(before, before if config.policy in EXACT else max(before - 1, 0) / 2)
         keys = new * before + new * (new - 1) / 2
         passes = steps * config.passes * (self.one_pass(new, 0) + self.one_pass(1, keys) - self.one_pass(1, 0))
         return batch * (prefill + passes + new * self.head)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from benchmarks.errors import UserError
 from trm.autoregressive import AutoregressiveTRMConfig, AutoregressiveTRMForCausalLM
 from trm.autoregressive.attention import At
 from trm.autoregressive.cache import SlotCache
@@ -233,6 +234,39 @@ def test_generate_is_the_engine(policy, depth):
     mask = torch.tensor([[0] * (longest - len(p)) + [1] * len(p) for p in PROMPTS])
     written = model.generate(ids, attention_mask=mask, max_new_tokens=10, do_sample=False, pad_token_id=12)
     assert written[:, longest:].tolist() == [result.ids for result in expected]
+
+
+def test_a_mode_of_training_is_decoded_by_its_partner(tmp_path):
+    for mode, sweeps, policy in [
+        ("parallel", 2, "per_depth"), ("first_depth", 2, "first_depth"), ("sequential", 2, "committed"),
+        ("jacobi", 2, "committed"), ("jacobi", 1, "per_depth"),
+    ]:  # fmt: skip
+        model = build(training_mode=mode, sweeps=sweeps)
+        assert (model.config.policy, Engine(model, Decoding(1)).policy) == (policy, policy)
+    build(training_mode="sequential", cache_policy="per_depth").config.save_pretrained(tmp_path)
+    assert AutoregressiveTRMConfig.from_pretrained(tmp_path).policy == "per_depth", "what is given stays"
+
+
+def test_the_context_ends_each_prompt_for_itself():
+    model, prompts = build(max_position_embeddings=12), [[3, 4], [5] * 9, [6] * 12, [7] * 20]
+    result = Engine(model, Decoding(40)).decode(prompts)
+    assert [len(each.ids) for each in result] == [10, 3, 1, 1]
+    assert result[0].ids == Engine(model, Decoding(10)).decode(prompts[:1])[0].ids
+    assert Engine(model, Decoding(40)).decode([]) == []
+
+
+def test_impossible_decoding_is_refused():
+    model = build()
+    for options, words in [
+        ({"max_new_tokens": 0}, "max_new_tokens is 0"), ({"batch_size": 0}, "batch_size is 0"),
+        ({"policy": "perdepth"}, "unknown policy"), ({"depth": "adaptiv"}, "unknown depth"),
+    ]:  # fmt: skip
+        with pytest.raises(UserError, match=words):
+            Decoding(**{"max_new_tokens": 3, **options})
+    with pytest.raises(UserError, match="holds no token"):
+        Engine(model, Decoding(3)).decode([[], [1]])
+    with pytest.raises(UserError, match="when to halt"):
+        Engine(build(halting="none"), Decoding(3, depth="adaptive"))
 
 
 def test_generate_equals_repeated_forwards():

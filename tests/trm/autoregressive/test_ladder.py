@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import copy
+from typing import get_args
 
 import pytest
 import torch
 import torch.nn.functional as F
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.errors import UserError
 from trm.autoregressive import AutoregressiveTRMConfig, AutoregressiveTRMForCausalLM
+from trm.autoregressive.configuration import Policy
+from trm.autoregressive.decoding import Decoding, Engine
 from trm.autoregressive.ladder import ladder, rung
 from trm.autoregressive.pricing import RefinementPrice
 
 RUNGS = list(ladder())
+POLICIES = get_args(Policy)
 SIZES = {"vocab_size": 11, "hidden_size": 32, "num_attention_heads": 4, "intermediate_size": 48}
 JACOBI, TWICE = {"training_mode": "jacobi", "sweeps": 2}, {"training_mode": "jacobi", "sweeps": 4}
 PRICED = [(name, {}) for name in RUNGS]
@@ -127,7 +132,8 @@ def _without_looking(backbone, mask):
     from trm.autoregressive.modeling import RefinedOutput
     from trm.autoregressive.recursion import positions_of
 
-    def forward(input_ids, _mask, _positions, _cache, _use_cache, supervision_steps, sweeps):
+    def forward(input_ids, _mask, _positions, _cache, _use_cache, supervision_steps, sweeps, last_only):
+        assert not last_only, "it has no cache"
         refined = backbone.refined(input_ids, positions_of(mask), None, supervision_steps, sweeps)
         answers = tuple(backbone.read_out(answer) for answer in refined.answers)
         return RefinedOutput(last_hidden_state=answers[-1], answers=answers, ponder=refined.ponder)
@@ -145,13 +151,20 @@ def test_decoding_costs_what_its_steps_cost():
     assert longer[2] - longer[1] == pytest.approx(longer[1] - longer[0])
 
 
-def test_the_first_pass_of_a_prompt_is_all_that_first_depth_pays():
-    def price(policy):
-        config = AutoregressiveTRMConfig(**SIZES, **rung("recursive_deep"), cache_policy=policy)
-        return RefinementPrice(config).generation(1, 101, 5)
-
-    one = RefinementPrice(AutoregressiveTRMConfig(**SIZES, **rung("recursive_deep"))).one_pass(100, 100)
-    assert price("per_depth") - price("first_depth") == pytest.approx(7 * one), "of the eight passes of four steps"
+@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("prompt", [1, 2, 20, 60])
+def test_decoding_is_paid_as_torch_counts_it(policy, prompt, monkeypatch):
+    """Both ways of decoding; the engine also asks what every step would write, which is not charged."""
+    monkeypatch.setattr("trm.layers.product", F.linear)  # the counter does not know oneDNN's
+    model = build("recursive_deep", cache_policy=policy).eval()
+    ids = torch.arange(2 * prompt).view(2, prompt) % 10
+    price = RefinementPrice(model.config).generation(2, prompt, 8)
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as generated:
+        model.generate(ids, max_new_tokens=8, min_new_tokens=8, do_sample=False, pad_token_id=10)
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as decoded:
+        Engine(model, Decoding(8)).decode(ids.tolist())
+    assert generated.get_total_flops() == pytest.approx(price, rel=1e-3)
+    assert decoded.get_total_flops() == pytest.approx(price, rel=0.01)
 
 
 def test_what_is_given_beside_a_rung_wins(tmp_path):

@@ -11,6 +11,7 @@ from tokenizers.pre_tokenizers import Split
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 from trl import GRPOConfig, GRPOTrainer, SFTConfig, SFTTrainer
 
+from benchmarks.errors import UserError
 from trm.autoregressive import AutoregressiveTRMConfig, AutoregressiveTRMForCausalLM
 
 SIGNS = ["<pad>", "<eos>", *"0123456789+="]
@@ -61,6 +62,14 @@ def test_a_saved_model_is_the_same_model(model, tmp_path):
     assert torch.equal(loaded.model.recursion.y_init, model.model.recursion.y_init)
 
 
+def test_what_is_asked_of_a_saved_model_is_checked(model, tmp_path):
+    model.save_pretrained(tmp_path)
+    assert AutoModelForCausalLM.from_pretrained(tmp_path, cache_policy="committed").config.policy == "committed"
+    for asked, words in [({"cache_policy": "comitted"}, "comitted"), ({"rung": "gpt"}, "too late")]:
+        with pytest.raises(UserError, match=words):
+            AutoModelForCausalLM.from_pretrained(tmp_path, **asked)
+
+
 def moved(before, model):
     return {key for key, value in model.named_parameters() if not torch.equal(before[key], value)}
 
@@ -89,7 +98,8 @@ def test_sft_trains_it_and_with_its_own_loss_every_parameter(model, tokenizer, t
     assert moved(before, model) == expected
 
 
-def test_grpo_trains_it(model, tokenizer, tmp_path):
+@pytest.mark.parametrize("bf16", [False, True])
+def test_grpo_trains_it(model, tokenizer, tmp_path, bf16):
     """The reward is for the digit 7: its probability must rise."""
     start = torch.tensor([[3, 12, 3, 13]])
     before = model.eval()(start).logits[0, -1].softmax(-1)[SIGNS.index("7")].item()
@@ -103,7 +113,7 @@ def test_grpo_trains_it(model, tokenizer, tmp_path):
             per_device_train_batch_size=32,
             num_generations=16,
             max_completion_length=2,
-            **ON_CPU,
+            **ON_CPU | {"bf16": bf16},
         ),
         train_dataset=Dataset.from_list([{"prompt": "1+1="}] * 32),
         processing_class=tokenizer,
