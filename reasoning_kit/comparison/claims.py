@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 Outcome = Literal["holds", "fails", "undecided", "untested"]
 MARGIN = 0.05  # of accuracy: a method that loses less than this to another is not worse
+CEILING = 0.95  # of what can be had on a task: two methods above it cannot be told apart there
 
 
 @dataclass(frozen=True)
@@ -115,16 +116,18 @@ def outcome(claim: Claim, difference: Difference) -> Outcome:
     return "fails" if difference.high < 0 else "undecided"
 
 
-def tells(claim: Claim, difference: Difference, a: float, b: float) -> bool:
+def tells(claim: Claim, difference: Difference, a: float, b: float, top: float = 1.0) -> bool:
     """Whether a task tells something about a claim: not where neither method has learned more than :data:`MARGIN` of
-    it, nor, for ``not_worse``, where ``b`` has not; a clear difference tells something, but not that nothing is lost.
+    it, nor, for ``better``, where both are above the :data:`CEILING`, nor, for ``not_worse``, where ``b`` has learned
+    nothing; a clear difference tells something, but not that nothing is lost.
 
     Args:
         a, b: accuracies of the methods.
+        top: what can be had.
     """
     if claim.asks == "not_worse":
         return b > MARGIN or difference.low > 0
-    return max(a, b) > MARGIN or difference.clear
+    return (max(a, b) > MARGIN and min(a, b) < CEILING * top) or difference.clear
 
 
 def mean_difference(differences: Sequence[Difference]) -> Difference:
@@ -155,7 +158,10 @@ def _on(task: TaskComparison, claim: Claim) -> Judged | None:
     gap = pair.difference
     if pair.a == claim.b:
         gap = replace(gap, value=-gap.value, low=-gap.high, high=-gap.low)
-    found = outcome(claim, gap) if tells(claim, gap, a.accuracy.value, b.accuracy.value) else "untested"
+    # Lengths that nobody was taught are no part of the ceiling, until one gets there.
+    top = 1.0 if task.lengths is None else max(task.lengths.known, *(row.accuracy.value for row in task.rows))
+    told = tells(claim, gap, a.accuracy.value, b.accuracy.value, top)
+    found = outcome(claim, gap) if told else "untested"
     notes = [f"{row.label}: {note.removesuffix('.')}" for row in (a, b) for note in row.notes]
     return Judged(task.name, gap, found, _ratio(a, b), (*caveats([a, b], task.budget["unit"]), *notes))
 

@@ -56,11 +56,13 @@ class Lengths:
     """
     Attributes:
         trained: lengths of the training problems.
+        known: share of the test problems that are no shorter and no longer.
         rows: method -> length -> what it reached there.
         published: what others report at one of the lengths; not matched.
     """
 
     trained: tuple[int, ...]
+    known: float
     lengths: tuple[int, ...]
     rows: Mapping[str, Mapping[int, AtLength]]
     published: tuple[Published, ...]
@@ -100,8 +102,10 @@ def by_length(record: RunRecord, groups: Mapping[str, Sequence[Judgements]]) -> 
         ]
         return AtLength(*found)
 
+    trained: tuple[int, ...] = tuple(task.training_lengths)  # type: ignore[attr-defined]  # of FAMILIES
     return Lengths(
-        trained=tuple(task.training_lengths),  # type: ignore[attr-defined]  # of FAMILIES
+        trained=trained,
+        known=float(np.mean([trained[0] <= each <= trained[-1] for each in length.values()])),
         lengths=tuple(order),
         rows={method: {each: at(seeds, ids) for each, ids in order.items()} for method, seeds in groups.items()},
         published=tuple(p for p in PUBLISHED.get(task.operation, ()) if p.length in order),  # type: ignore[attr-defined]

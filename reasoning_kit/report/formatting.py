@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from benchmarks.statistics import Difference, Interval
 from reasoning_kit.comparison import JudgedClaim
-from reasoning_kit.comparison.claims import MARGIN
+from reasoning_kit.comparison.claims import CEILING, MARGIN
 
 MISSING = "–"  # noqa: RUF001  # a dash is meant
 PREFIXES = ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
@@ -16,8 +16,9 @@ HOW_CLAIMS = (
     "Differences are the first method minus the second, paired by problem, tasks weighed equally; the interval is "
     "about these tasks, not about others. A claim holds where the whole 95 % interval is above 0; one that something "
     f"is enough, free or does as well, where it is above -{100 * MARGIN:g} points. A task does not test a claim, and "
-    f"is left out of its mean, where neither method solves more than {100 * MARGIN:g} %, or, of the latter kind, where "
-    "the second does not: there is nothing to lose. Each claim stands for itself: of twenty pairs that are truly "
+    f"is left out of its mean, where neither method solves more than {100 * MARGIN:g} %, where both reach "
+    f"{100 * CEILING:g} % of what can be had, or, for a claim of the latter kind, where the second solves nothing that "
+    "could be lost. Each claim stands for itself: of twenty pairs that are truly "
     "equal, one is expected to look different."
 )
 

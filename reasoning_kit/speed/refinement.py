@@ -54,20 +54,19 @@ def against_prefix(settings: dict[str, Any], policy: Policy, repeats: int, tell:
     return {"policy": policy, "rows": found, **_linear([row["prefix"] for row in found], found)}
 
 
+@torch.no_grad()
 def against_steps(settings: dict[str, Any], policy: Policy, repeats: int, tell: Tell, rows: int = 8) -> dict[str, Any]:
-    """Seconds and FLOPs of ``rows`` tokens behind a prefix, against the supervision steps that each takes."""
+    """Seconds and FLOPs of ``rows`` tokens behind a prefix, written as ``generate`` does, against the supervision steps
+    that each takes."""
     found = []
     for steps in STEPS:
         tell(f"a token of {steps} refinement steps")
         model = build({**settings, "supervision_steps": steps})
         price = RefinementPrice(model.config)
-        one_step = _stepper(model, policy, PREFIX, rows)
-
-        def token(one_step: Callable[[], None] = one_step, steps: int = steps) -> None:
-            for _ in range(steps):
-                one_step()
-
-        flops = rows * steps * model.config.passes * price.one_pass(1, PREFIX)
+        cache = _behind(model, policy, PREFIX, rows)
+        mask = torch.ones(rows, PREFIX + 1, dtype=torch.long)
+        token = partial(model, mask[:, :1], attention_mask=mask, past_key_values=cache, logits_to_keep=1)
+        flops = rows * (steps * model.config.passes * price.one_pass(1, PREFIX) + price.head)
         found.append({"steps": steps, "seconds": _median(token, repeats), "flops": flops})
     return {"policy": policy, "prefix": PREFIX, "rows": found, **_linear([row["steps"] for row in found], found)}
 
@@ -189,9 +188,7 @@ def _differing(first: Sequence[Decoded], second: Sequence[Decoded]) -> int:
 def _stepper(model: AutoregressiveTRMForCausalLM, policy: Policy, prefix: int, rows: int) -> Callable[[], None]:
     """One supervision step of a token in each of ``rows`` rows behind ``prefix`` tokens of random keys and values."""
     backbone = model.model
-    cache = SlotCache(model.config, policy, model.lm_head.weight, rows, prefix + 1)
-    cache.keys.normal_()
-    cache.values.normal_()
+    cache = _behind(model, policy, prefix, rows)
     tokens = torch.ones(rows, 1, dtype=torch.long)
     x, angles = backbone.embed(tokens).detach(), backbone.angles(torch.full_like(tokens, prefix))
     state = backbone.recursion.start(x)
@@ -203,6 +200,14 @@ def _stepper(model: AutoregressiveTRMForCausalLM, policy: Policy, prefix: int, r
             backbone.recursion(x, state, angles, cache, 0)
 
     return step
+
+
+def _behind(model: AutoregressiveTRMForCausalLM, policy: Policy, prefix: int, rows: int) -> SlotCache:
+    """Random keys and values of ``prefix`` tokens, and room for one more."""
+    cache = SlotCache(model.config, policy, model.lm_head.weight, rows, prefix + 1)
+    cache.keys.normal_()
+    cache.values.normal_()
+    return cache
 
 
 def _median(work: Callable[[], Any], repeats: int) -> float:

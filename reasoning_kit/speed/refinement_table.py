@@ -14,6 +14,7 @@ import numpy as np
 
 from benchmarks.errors import UserError
 from benchmarks.statistics import accuracy_interval, paired_difference
+from reasoning_kit.comparison.claims import MARGIN
 from reasoning_kit.speed.difficulty import ordered
 from reasoning_kit.speed.refinement_run import Scored
 
@@ -181,7 +182,7 @@ def _beside_the_best(rows: list[dict[str, Any]], orbits: Sequence[str]) -> list[
         gap = None if row is best else paired_difference(solved[id(row)], solved[id(best)], orbits)
         row["best"] = row is best
         row["behind"] = None if gap is None else {"value": gap.value, "low": gap.low, "high": gap.high}
-        row["as_good"] = gap is None or not gap.clear
+        row["as_good"] = gap is None or gap.low > -MARGIN  # that no difference was found is not enough
     return rows
 
 
@@ -194,7 +195,9 @@ def fewest(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     top = f"{best['method']} with {best['policy']}"
     if good == [best]:
         return dict.fromkeys(
-            best["bytes"], f"{top} solves the most, and none of the other {len(rows) - 1} rows as many."
+            best["bytes"],
+            f"{top} solves the most, and of none of the other {len(rows) - 1} rows it is shown that it loses less than "
+            f"{100 * MARGIN:g} points to it.",
         )
     found = {}
     for tokens in best["bytes"]:
@@ -204,8 +207,8 @@ def fewest(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
         )
         which += "" if least is best else f"those of the best, {top}"
         found[tokens] = (
-            f"of the {len(good)} of {len(rows)} rows that cannot be told from the best, {least['method']} with "
-            f"{least['policy']} needs the fewest bytes, {which}."
+            f"of the {len(good)} of {len(rows)} rows that lose less than {100 * MARGIN:g} points to the best, "
+            f"{least['method']} with {least['policy']} needs the fewest bytes, {which}."
         )
     return found
 

@@ -149,6 +149,15 @@ def test_what_nobody_learned_tests_nothing():
     assert not tells(Claim("", "a", "b", "not_worse"), gap(-0.04, -0.01), 0.0, MARGIN / 2)
 
 
+def test_what_both_can_do_tells_not_which_is_better():
+    better, not_worse = Claim("", "a", "b"), Claim("", "a", "b", "not_worse")
+    assert not tells(better, gap(-0.02, 0.02), 0.97, 1.0)
+    assert tells(better, gap(-0.02, 0.02), 0.94, 1.0)
+    assert tells(better, gap(-0.04, -0.01), 0.97, 1.0), "a clear difference does"
+    assert tells(not_worse, gap(-0.02, 0.02), 0.97, 1.0), "nothing is lost"
+    assert not tells(better, gap(-0.02, 0.02), 0.2, 0.195, top=0.2)
+
+
 def test_every_claim_is_about_methods_that_exist():
     assert {name for claim in CLAIMS for name in (claim.a, claim.b)} <= set(choices("method"))
     assert len({claim.text for claim in CLAIMS}) == len({(claim.a, claim.b) for claim in CLAIMS}) == len(CLAIMS)
@@ -265,6 +274,7 @@ def sums(tmp_path_factory, run_factory):
 def test_characters_and_whole_answers_by_length(sums):
     comparison = load_comparison(sums)
     [task] = comparison.tasks
+    assert task.lengths.known == 0.5
     assert (task.lengths.trained, task.lengths.lengths) == ((3,), (3, 20))
     at = task.lengths.rows["ar_gpt"]
     assert at[3].characters.value == at[3].whole.value == 1
@@ -298,3 +308,28 @@ def test_published_points_stand_only_where_they_belong(tmp_path, run_factory, op
     assert found.lengths.lengths == (length,)
     assert found.lengths.published == ()
     assert "2603.08082" not in write_report(tmp_path).read_text()
+
+
+def test_lengths_that_nobody_learned_are_no_part_of_the_ceiling(tmp_path, run_factory):
+    """Both rows solve the learned half of the problems, which leaves nothing to gain, until a third goes further."""
+    options = {"operation": "addition", "length": 3, "test_lengths": [3, 20]}
+    task = Sequences(**options)
+    problems = task.generate("test", 20, 0)
+
+    def run(name, accuracy, solved):
+        run_factory(
+            tmp_path, TASKS[0], name, 0, accuracy=accuracy, problems=20,
+            task={"name": "sums", "family": "sequences", "measure": "exact"},
+            config={**config(name, **rung_of(name)), "task": {"options": options}},
+        )  # fmt: skip
+        predictions = [judged(task, p, 0 if p.meta["length"] in solved else 1) for p in problems]
+        save_predictions(tmp_path / TASKS[0] / name / "seed-0", predictions)
+
+    run("ar_growing", 0.5, (3,))
+    run("ar_gpt", 0.5, (3,))
+    [found] = load_comparison(tmp_path).claims
+    assert [(on.outcome, on.difference.value) for on in found.tasks] == [("untested", 0.0)]
+    run("ar_gpt_small", 1.0, (3, 20))
+    claims = {c.claim.b: c for c in load_comparison(tmp_path).claims if c.claim.a == "ar_growing"}
+    assert [on.outcome for on in claims["ar_gpt"].tasks] == ["undecided"]
+    assert [on.outcome for on in claims["ar_gpt_small"].tasks] == ["fails"]

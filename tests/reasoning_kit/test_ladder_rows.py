@@ -7,6 +7,7 @@ import json
 import pytest
 import torch
 from command_line import call
+from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.errors import UserError
 from cot_distill.language_model import load_pretrained
@@ -138,6 +139,26 @@ def test_bench_refinement_measures_the_claims(tmp_path, monkeypatch):
     committed = {row["steps"]: row["allocated"] for row in same}
     assert len(set(committed.values())) == 1, "flat in refinement steps"
     assert found["recomputation"]["recomputed_flops"] > 5 * found["recomputation"]["cached_flops"]
+
+
+def test_a_token_of_many_steps_is_refined_as_often_as_it_says(monkeypatch):
+    """What is timed is what ``generate`` does, and costs what the formula says."""
+    from reasoning_kit.speed import refinement
+
+    monkeypatch.setattr(refinement, "STEPS", (1, 3))
+    monkeypatch.setattr("trm.layers.product", torch.nn.functional.linear)  # the counter does not know oneDNN's
+    counted, median = [], refinement._median
+
+    def measured(work, repeats):
+        with FlopCounterMode(display=False) as counter:
+            work()
+        counted.append(counter.get_total_flops())
+        return median(work, repeats)
+
+    monkeypatch.setattr(refinement, "_median", measured)
+    settings = {"vocab_size": 20, "hidden_size": 32, "num_attention_heads": 2, "intermediate_size": 48, "T": 1, "n": 1}
+    rows = refinement.against_steps(settings, "committed", 1, lambda text: None)["rows"]
+    assert counted == pytest.approx([row["flops"] for row in rows], rel=0.01)
 
 
 def test_what_is_no_run_of_the_ladder_is_refused(tmp_path):
