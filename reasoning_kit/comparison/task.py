@@ -124,7 +124,8 @@ def compare_task(runs: Sequence[Run]) -> TaskComparison:
     rows = tuple(make_row(group, order, clusters, unit, limit) for group in by_method.values())
 
     def difference(a: str, b: str, choices: int = 1) -> Difference:
-        return paired_difference(answers[a], answers[b], clusters, choices=choices)
+        same = _same_weights(records[a], records[b])
+        return paired_difference(answers[a], answers[b], clusters, choices=choices, same_weights=same)
 
     pairs = tuple(
         Paired(a.method, b.method, difference(a.method, b.method))
@@ -152,6 +153,13 @@ def compare_task(runs: Sequence[Run]) -> TaskComparison:
         runs=tuple(run for group in by_method.values() for run in group),
         lengths=by_length(first.record, {m: [run.rows for run in group] for m, group in by_method.items()}),
     )
+
+
+def _same_weights(a: Sequence[RunRecord], b: Sequence[RunRecord]) -> bool:
+    """Whether two methods differ in how they answer alone: with the same seeds they had the same losses to the last
+    bit."""
+    first, second = ({record.seed: record.loss for record in records} for records in (a, b))
+    return first == second and all(first.values())
 
 
 def _check_same_problems(runs: Sequence[Run]) -> None:

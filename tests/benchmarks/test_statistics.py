@@ -81,6 +81,26 @@ def test_paired_difference_covers_and_is_narrower_than_unpaired():
     assert np.mean(widths) < np.mean(unpaired)
 
 
+def test_two_ways_of_asking_the_same_networks_cover_and_are_narrower():
+    """Seeds differ much, what a way of asking adds to each hardly does."""
+    generator = np.random.default_rng(6)
+    truth = expectation(2.0, 1.0, shift=0.2) - expectation(2.0, 1.0)
+    hits, widths, apart = 0, [], []
+    for _ in range(300):
+        network = generator.normal(1.0, 2.0, (5, 1))
+        difficulty = generator.normal(0, 1.0, (1, 200))
+        luck = generator.random((5, 200))  # of an answer, which both ways mostly share
+        a, b = (luck < 1 / (1 + np.exp(-shift - network - difficulty)) for shift in (0.2, 0.0))
+        difference = paired_difference(list(a), list(b), singles(200), resamples=600, same_weights=True)
+        hits += difference.low <= truth <= difference.high
+        widths.append(difference.high - difference.low)
+        other = paired_difference(list(a), list(b), singles(200), resamples=600)
+        apart.append(other.high - other.low)
+    assert 0.91 <= hits / 300 <= 0.995
+    assert np.mean(widths) < 0.2 * np.mean(apart)
+    assert "the same weights" in difference.method
+
+
 @pytest.mark.parametrize("value", [0, 1])
 @pytest.mark.parametrize("seeds", [1, 3])
 def test_all_right_or_all_wrong_is_not_certain(value, seeds):
