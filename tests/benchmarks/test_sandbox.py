@@ -26,7 +26,7 @@ PLAIN = [None, True, 0, -1, 2**53, -(10**400), 1.5, math.inf, "", "ä\ud800\n", 
          {}, {1: [2], (3,): {4}}, set(), {1, "a"}, frozenset({2}), {"h": 1}, int, list]  # fmt: skip
 
 
-@pytest.mark.parametrize("value", PLAIN, ids=repr)
+@pytest.mark.parametrize("value", PLAIN, ids=[f"{type(v).__name__}-{i}" for i, v in enumerate(PLAIN)])
 def test_plain_data_crosses_as_it_is(value: object) -> None:
     back = values.read(values.write(value))
     assert back == value
