@@ -18,8 +18,8 @@ HOW_CLAIMS = (
     f"is enough, free or does as well, where it is above -{100 * MARGIN:g} points. A task does not test a claim, and "
     f"is left out of its mean, where neither method solves more than {100 * MARGIN:g} %, where both reach "
     f"{100 * CEILING:g} % of what can be had, or, for a claim of the latter kind, where the second solves nothing that "
-    "could be lost. Each claim stands for itself: of twenty pairs that are truly "
-    "equal, one is expected to look different."
+    "could be lost. Each claim stands for itself: of twenty pairs that are truly equal, one is expected to look "
+    "different."
 )
 
 
