@@ -119,7 +119,7 @@ def paired_difference(
     resamples: int = RESAMPLES,
     seed: int = 0,
     choices: int = 1,
-    same_weights: bool = False,
+    same_training: bool = False,
 ) -> Difference:
     """Accuracy of ``a`` minus accuracy of ``b``: problems are paired, seeds are not (seed 1 of one method has
     nothing to do with seed 1 of another), so each method's seeds are drawn on their own.
@@ -130,18 +130,18 @@ def paired_difference(
     Args:
         choices: of how many pairs this one was chosen for what these same answers show. The interval is then as wide
             as all of them would need to hold together at 95 % (Bonferroni), and the p-value as much greater.
-        same_weights: seed by seed, both are the answers of one network, asked in two ways: seeds are paired too.
+        same_training: seed by seed, both come out of one training and are asked in two ways: seeds are paired too.
     """
     first, second = _matrix(a, clusters), _matrix(b, clusters)
     right_a, sizes = _per_cluster(first, clusters)
     right_b, _ = _per_cluster(second, clusters)
     value = float(first.mean() - second.mean())
-    groups, signs = ([right_a - right_b], [1.0]) if same_weights else ([right_a, right_b], [1.0, -1.0])
+    groups, signs = ([right_a - right_b], [1.0]) if same_training else ([right_a, right_b], [1.0, -1.0])
     low, high = _ends(value, _deviations(groups, sizes, signs, resamples, seed, choices))
     single = len(first) == len(second) == 1
     method = "paired bootstrap over problems" if single else "paired two-level bootstrap over seeds and problems"
-    if same_weights:
-        method += ", the same weights"
+    if same_training:
+        method += ", paired by training"
     gaps = (right_a.mean(0) - right_b.mean(0)) / sizes
     if _nearly_constant(gaps):
         ahead = wilson(float(np.average(np.maximum(gaps, 0), weights=sizes)), len(sizes), choices)

@@ -124,8 +124,8 @@ def compare_task(runs: Sequence[Run]) -> TaskComparison:
     rows = tuple(make_row(group, order, clusters, unit, limit) for group in by_method.values())
 
     def difference(a: str, b: str, choices: int = 1) -> Difference:
-        same = _same_weights(records[a], records[b])
-        return paired_difference(answers[a], answers[b], clusters, choices=choices, same_weights=same)
+        same = _same_training(records[a], records[b])
+        return paired_difference(answers[a], answers[b], clusters, choices=choices, same_training=same)
 
     pairs = tuple(
         Paired(a.method, b.method, difference(a.method, b.method))
@@ -155,9 +155,9 @@ def compare_task(runs: Sequence[Run]) -> TaskComparison:
     )
 
 
-def _same_weights(a: Sequence[RunRecord], b: Sequence[RunRecord]) -> bool:
-    """Whether two methods differ in how they answer alone: with the same seeds they had the same losses to the last
-    bit."""
+def _same_training(a: Sequence[RunRecord], b: Sequence[RunRecord]) -> bool:
+    """Whether two methods differ only in what is made of one training: seed by seed they had the same losses to the
+    last bit. Should that be chance, pairing their seeds is still right, as each pair is drawn on its own."""
     first, second = ({record.seed: record.loss for record in records} for records in (a, b))
     return first == second and all(first.values())
 

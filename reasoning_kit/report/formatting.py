@@ -13,13 +13,13 @@ PREFIXES = ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3,
 
 CLAIMS_TITLE = "The claims of the autoregressive TRM"
 HOW_CLAIMS = (
-    "Differences are the first method minus the second, paired by problem, tasks weighed equally; the interval is "
-    "about these tasks, not about others. A claim holds where the whole 95 % interval is above 0; one that something "
-    f"is enough, free or does as well, where it is above -{100 * MARGIN:g} points. A task does not test a claim, and "
-    f"is left out of its mean, where neither method solves more than {100 * MARGIN:g} %, where both reach "
-    f"{100 * CEILING:g} % of what can be had, or, for a claim of the latter kind, where the second solves nothing that "
-    "could be lost. Each claim stands for itself: of twenty pairs that are truly equal, one is expected to look "
-    "different."
+    "Differences are the first method minus the second, paired by problem (two ways to ask one trained model also by "
+    "seed), tasks weighed equally; the interval is about these tasks, not about others. A claim holds where the whole "
+    "95 % interval is above 0; one that something is enough, free or does as well, where it is above "
+    f"-{100 * MARGIN:g} points. A task does not test a claim, and is left out of its mean, where neither method solves "
+    f"more than {100 * MARGIN:g} %, where both reach {100 * CEILING:g} % of what can be had, or, for a claim of the "
+    "latter kind, where the second solves nothing that could be lost. Each claim stands for itself: of twenty pairs "
+    "that are truly equal, one is expected to look different."
 )
 
 

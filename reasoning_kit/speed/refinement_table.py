@@ -179,7 +179,8 @@ def _beside_the_best(rows: list[dict[str, Any]], orbits: Sequence[str]) -> list[
         row["accuracy"] = accuracy_interval(solved[id(row)], orbits).to_metric()
     best = max(rows, key=lambda row: row["accuracy"]["value"])
     for row in rows:
-        gap = None if row is best else paired_difference(solved[id(row)], solved[id(best)], orbits)
+        same = row["method"] == best["method"]  # under two policies
+        gap = None if row is best else paired_difference(solved[id(row)], solved[id(best)], orbits, same_training=same)
         row["best"] = row is best
         row["behind"] = None if gap is None else {"value": gap.value, "low": gap.low, "high": gap.high}
         row["as_good"] = gap is None or gap.low > -MARGIN  # that no difference was found is not enough

@@ -91,14 +91,14 @@ def test_two_ways_of_asking_the_same_networks_cover_and_are_narrower():
         difficulty = generator.normal(0, 1.0, (1, 200))
         luck = generator.random((5, 200))  # of an answer, which both ways mostly share
         a, b = (luck < 1 / (1 + np.exp(-shift - network - difficulty)) for shift in (0.2, 0.0))
-        difference = paired_difference(list(a), list(b), singles(200), resamples=600, same_weights=True)
+        difference = paired_difference(list(a), list(b), singles(200), resamples=600, same_training=True)
         hits += difference.low <= truth <= difference.high
         widths.append(difference.high - difference.low)
         other = paired_difference(list(a), list(b), singles(200), resamples=600)
         apart.append(other.high - other.low)
     assert 0.91 <= hits / 300 <= 0.995
     assert np.mean(widths) < 0.2 * np.mean(apart)
-    assert "the same weights" in difference.method
+    assert "paired by training" in difference.method
 
 
 @pytest.mark.parametrize("value", [0, 1])

@@ -106,15 +106,10 @@ def test_other_draws_of_the_process_are_left_alone(loaded):
     assert torch.equal(torch.rand(3), expected)
 
 
-def test_the_context_is_not_left(loaded):
-    model, _ = loaded
-    context = model.config.max_position_embeddings
-    try:
-        model.config.max_position_embeddings = 10
-        [[completion]] = written(loaded, ["1+2=<think>"], Sampling())
-        assert completion.tokens == 5 or completion.finished
-    finally:
-        model.config.max_position_embeddings = context
+def test_the_context_is_not_left(loaded, monkeypatch):
+    monkeypatch.setattr(loaded[0].config, "max_position_embeddings", 10)
+    [[completion]] = written(loaded, ["1+2=<think>"], Sampling())
+    assert completion.tokens == 5 or completion.finished
 
 
 def test_nothing_asked_is_nothing_written(loaded, refining):
@@ -122,14 +117,9 @@ def test_nothing_asked_is_nothing_written(loaded, refining):
     assert written(loaded, [], Sampling()) == written(refining, [], Sampling()) == []
 
 
-def test_a_long_prompt_does_not_shorten_the_completions_of_others(refining):
-    model, _ = refining
-    context = model.config.max_position_embeddings
-    try:
-        model.config.max_position_embeddings = 40
-        [[alone]] = written(refining, ["1+2=<think>"], Sampling())
-        [[beside], [long]] = written(refining, ["1+2=<think>", "1+2=" * 9 + "<think>"], Sampling())
-        assert beside == alone
-        assert (len(alone.ids), len(long.ids)) == (35, 3), "random weights do not end by themselves here"
-    finally:
-        model.config.max_position_embeddings = context
+def test_a_long_prompt_does_not_shorten_the_completions_of_others(refining, monkeypatch):
+    monkeypatch.setattr(refining[0].config, "max_position_embeddings", 40)
+    [[alone]] = written(refining, ["1+2=<think>"], Sampling())
+    [[beside], [long]] = written(refining, ["1+2=<think>", "1+2=" * 9 + "<think>"], Sampling())
+    assert beside == alone
+    assert (len(alone.ids), len(long.ids)) == (35, 3), "random weights do not end by themselves here"

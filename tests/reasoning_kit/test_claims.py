@@ -189,7 +189,7 @@ def test_claims_follow_from_the_data(comparison):
     assert claims[deep, "ar_gpt"].tasks[0].caveats == ()
 
 
-def test_halting_is_judged_on_the_same_weights_seed_by_seed(tmp_path, run_factory):
+def test_halting_is_judged_on_the_same_training_seed_by_seed(tmp_path, run_factory):
     """Three seeds of very different accuracy, whose tokens may halt early or not: what the seeds do is not what
     halting does."""
     for seed, accuracy in enumerate((0.1, 0.5, 0.9)):
@@ -198,10 +198,12 @@ def test_halting_is_judged_on_the_same_weights_seed_by_seed(tmp_path, run_factor
             run_factory(tmp_path, TASKS[0], name, seed, accuracy=accuracy, problems=200, loss=loss,
                         config=config(name, **rung_of("ar_growing")))  # fmt: skip
     [judged] = load_comparison(tmp_path).claims
-    assert "the same weights" in judged.tasks[0].difference.method
+    assert "paired by training" in judged.tasks[0].difference.method
     assert judged.outcome == "holds"
-    record = tmp_path / TASKS[0] / "ar_adaptive" / "seed-2" / "record.json"
-    record.write_text(record.read_text().replace("3.0", "3.001"))
+    path = tmp_path / TASKS[0] / "ar_adaptive" / "seed-2" / "record.json"
+    record = json.loads(path.read_text())
+    record["loss"][0]["loss"] += 1e-9
+    path.write_text(json.dumps(record))
     [judged] = load_comparison(tmp_path).claims
     assert judged.outcome == "undecided", "another training"
 

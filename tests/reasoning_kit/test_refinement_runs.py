@@ -257,6 +257,22 @@ def test_a_row_that_learns_in_some_seeds_alone_is_not_as_good():
     assert (large["as_good"], small["as_good"]) == (True, False)
 
 
+def test_policies_of_one_model_are_compared_seed_by_seed():
+    """What a policy loses is the same in every seed, however much seeds differ."""
+    depths, kinds = [[1]] * 600, [["no carry in"]] * 600
+    rows = []
+    for seed, share in enumerate((100, 300, 500)):
+        run = measured("one", seed, [i < share for i in range(600)], 5000, depths, kinds)
+        [(policy, caches)] = run.caches.items()
+        other = {"first_depth": [6 <= i < share for i in range(600)]}
+        rows.append(replace(run, caches={policy: caches, "first_depth": caches}, answered=run.answered | other))
+    [section] = sections(rows)
+    best, other = section["served"]
+    assert best["best"]
+    assert other["behind"]["value"] == pytest.approx(-0.01)
+    assert other["as_good"], "it loses six problems of 600 in each seed"
+
+
 def test_depth_by_difficulty_is_a_mean_over_seeds_with_problems_as_clusters():
     kinds = [["no carry in", "search", "search"]] * 40
     runs = [measured("one", seed, [True] * 40, 1, [[1, 3, 3 + seed]] * 40, kinds) for seed in (0, 1)]

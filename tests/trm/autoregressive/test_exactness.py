@@ -269,6 +269,25 @@ def test_impossible_decoding_is_refused():
         Engine(build(halting="none"), Decoding(3, depth="adaptive"))
 
 
+@pytest.mark.parametrize("policy", POLICIES)
+def test_a_call_with_a_cache_gives_every_position_or_the_last_one(policy):
+    """A prompt and then several tokens at once, with padding on the left; what is not asked for is not needed."""
+    model, ids = build(cache_policy=policy), tokens(rows=2, length=9)
+    mask = torch.ones_like(ids)
+    mask[0, :2] = 0
+    expected, _ = decoded(model, ids, policy, mask=mask.bool())
+    real = mask[:, :6].bool()
+    with torch.no_grad():
+        whole = model(ids[:, :6], attention_mask=mask[:, :6], use_cache=True)
+        more = model(ids[:, 6:], attention_mask=mask, past_key_values=whole.past_key_values)
+        last = model(ids[:, :6], attention_mask=mask[:, :6], use_cache=True, logits_to_keep=1)
+        after = model(ids[:, 6:], attention_mask=mask, past_key_values=last.past_key_values, logits_to_keep=1)
+    torch.testing.assert_close(whole.logits[real], expected[:, :6][real], **CLOSE)
+    torch.testing.assert_close(more.logits, expected[:, 6:], **CLOSE)
+    torch.testing.assert_close(last.logits, expected[:, 5:6], **CLOSE)
+    torch.testing.assert_close(after.logits, expected[:, 8:], **CLOSE)
+
+
 def test_generate_equals_repeated_forwards():
     model, ids = build(), tokens(rows=2, length=4)
     written = model.generate(ids, max_new_tokens=6, do_sample=False, pad_token_id=12)
