@@ -51,7 +51,7 @@ def build_splits(
 
     Args:
         train_size, test_size: how many; ``None``: all that the files hold.
-        train_file, test_file: paths, or names of data sets on the hub (:mod:`benchmarks.puzzles.hub`).
+        train_file, test_file: paths, or names of data sets on the hub (:mod:`benchmarks.files.hub`).
 
     Raises:
         UserError: if only one file is given, a file is wrong, a size is missing, or the splits share an orbit.

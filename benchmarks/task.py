@@ -18,8 +18,8 @@ from typing import Any, ClassVar, Literal
 import torch
 
 from benchmarks.errors import UserError, did_you_mean
+from benchmarks.files.csv_rows import sample
 from benchmarks.problem import Answer, Problem, Verdict
-from benchmarks.puzzles.files import sample
 
 Split = Literal["train", "test"]
 Measure = Literal["exact", "valid"]
@@ -160,23 +160,23 @@ class Task(ABC):
 
 
 FAMILIES = {
-    "sudoku": "benchmarks.puzzles.sudoku:Sudoku",
-    "maze": "benchmarks.puzzles.maze:Maze",
-    "graph-coloring": "benchmarks.puzzles.graph_coloring:GraphColoring",
-    "satisfiability": "benchmarks.puzzles.satisfiability:Satisfiability",
-    "job-shop": "benchmarks.puzzles.job_shop:JobShop",
-    "arc": "benchmarks.puzzles.arc:ARC",
+    "sudoku": "benchmarks.puzzles.sudoku.task:Sudoku",
+    "maze": "benchmarks.puzzles.maze.task:Maze",
+    "graph-coloring": "benchmarks.puzzles.graph_coloring.task:GraphColoring",
+    "satisfiability": "benchmarks.puzzles.satisfiability.task:Satisfiability",
+    "job-shop": "benchmarks.puzzles.job_shop.task:JobShop",
+    "arc": "benchmarks.puzzles.arc.task:ARC",
     "arithmetic": "benchmarks.verifiable.arithmetic:Arithmetic",
     "sequences": "benchmarks.verifiable.sequences:Sequences",
-    "countdown": "benchmarks.verifiable.countdown:Countdown",
+    "countdown": "benchmarks.verifiable.countdown.task:Countdown",
     "gsm8k": "benchmarks.verifiable.gsm8k:GSM8K",
     "svamp": "benchmarks.verifiable.svamp:SVAMP",
     "aqua": "benchmarks.verifiable.aqua:AQuA",
-    "gym": "benchmarks.verifiable.gym:Gym",
-    "humaneval": "benchmarks.verifiable.code_humaneval:HumanEval",
-    "mbpp": "benchmarks.verifiable.code_mbpp:MBPP",
-    "cruxeval": "benchmarks.verifiable.code_cruxeval:CRUXEval",
-    "exercism": "benchmarks.verifiable.code_exercism:Exercism",
+    "gym": "benchmarks.verifiable.gym.task:Gym",
+    "humaneval": "benchmarks.verifiable.code.humaneval:HumanEval",
+    "mbpp": "benchmarks.verifiable.code.mbpp:MBPP",
+    "cruxeval": "benchmarks.verifiable.code.cruxeval:CRUXEval",
+    "exercism": "benchmarks.verifiable.code.exercism:Exercism",
 }
 
 

@@ -158,7 +158,7 @@ class SFTOptions:
         traces: folder of verified traces of a language model (``reasoning-kit teach``), instead of the programmatic
             teacher.
         content: ``wrong``: each problem is shown the thought and answer of another one, anew in every pass, and never a
-            right one: only the form is taught (:mod:`cot_distill.form_only`).
+            right one: only the form is taught (:mod:`cot_distill.shuffled_answers`).
         schedule: of the learning rate over the budget.
         augment: show problems under random symmetries after the first pass.
         max_length: longest row, and longest completion of the solver, in tokens; longer rows are cut, and counted in

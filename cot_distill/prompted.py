@@ -16,10 +16,10 @@ from typing import Any
 from benchmarks.evaluation import BATCH_SIZE, Solution, Step
 from benchmarks.problem import Answer, Problem
 from benchmarks.task import Task
-from cot_distill.generation import Completion, Sampling
+from cot_distill.generators.base import Completion, Sampling
+from cot_distill.generators.server import ServerError, alike, connect, price
 from cot_distill.prompting import messages, read_answer, read_thought
 from cot_distill.sample_log import SampleLog, set_aside
-from cot_distill.server import ServerError, alike, connect, price
 from cot_distill.server_options import PromptedOptions, deciding
 from cot_distill.votes import by_vote, majority
 

@@ -13,7 +13,7 @@ from benchmarks.final_answer import final_answer
 from benchmarks.problem import Answer, Problem
 from benchmarks.task import Task
 from benchmarks.text_form import END_THINK, THINK
-from cot_distill.generation import Completion, Message
+from cot_distill.generators.base import Completion, Message
 from cot_distill.traces import TEACHERS, check_trace, write_trace
 
 OPEN, CLOSE = "<answer>", "</answer>"

@@ -16,9 +16,9 @@ from benchmarks.evaluation import BATCH_SIZE, Solution, Step
 from benchmarks.problem import Answer, Problem
 from benchmarks.task import Task
 from benchmarks.text_form import END_THINK, Style, completion_text, read_completion
-from cot_distill.generation import Completion, Generator, Sampling
+from cot_distill.generators.base import Completion, Generator, Sampling
+from cot_distill.generators.transformers import TransformersGenerator
 from cot_distill.language_model import render_prompt
-from cot_distill.local import TransformersGenerator
 from cot_distill.options import SolverOptions
 from cot_distill.traces import trace_steps
 from cot_distill.votes import by_vote
@@ -108,7 +108,7 @@ class CausalLMSolver:
 
     def _generator(self, batch_size: int) -> Generator:
         if self.options.generator == "vllm" and self.weights is not None:
-            from cot_distill.vllm_generator import VLLMGenerator
+            from cot_distill.generators.vllm import VLLMGenerator
 
             self._loaded = self._loaded or VLLMGenerator(str(self.weights))
             return self._loaded

@@ -23,9 +23,9 @@ from benchmarks.splits import Splits
 from benchmarks.statistics import pass_at_k
 from benchmarks.task import Task
 from benchmarks.text_form import END_THINK, THINK, completion_text
-from cot_distill.generation import Completion, Sampling
+from cot_distill.generators.base import Completion, Sampling
+from cot_distill.generators.server import ServerError, alike
 from cot_distill.sample_log import Row, SampleLog, read_rows
-from cot_distill.server import ServerError, alike
 from cot_distill.server_options import TeacherOptions, deciding
 from cot_distill.teacher_sources import Source, open_source
 

@@ -18,9 +18,9 @@ from benchmarks.problem import Answer, Problem
 from benchmarks.records import RECORD, RunRecord
 from benchmarks.task import Task
 from benchmarks.text_form import END_THINK, read_completion
-from cot_distill.generation import Completion, Generator, Prompt, Sampling
+from cot_distill.generators.base import Completion, Generator, Prompt, Sampling
+from cot_distill.generators.server import connect, price
 from cot_distill.prompting import choose_shots, messages, read_answer, read_thought
-from cot_distill.server import connect, price
 from cot_distill.server_options import TeacherOptions
 
 if TYPE_CHECKING:
@@ -183,11 +183,11 @@ def _load(path: str, options: TeacherOptions) -> tuple[Generator, PreTrainedToke
     from cot_distill.options import ModelOptions
 
     if options.engine == "vllm":
-        from cot_distill.vllm_generator import VLLMGenerator
+        from cot_distill.generators.vllm import VLLMGenerator
 
         writer = VLLMGenerator(path)
         return writer, writer.tokenizer, model_config(ModelOptions(path=path), len(writer.tokenizer))
-    from cot_distill.local import TransformersGenerator
+    from cot_distill.generators.transformers import TransformersGenerator
 
     model, tokenizer = load_pretrained(path, where="teacher.model")
     return TransformersGenerator(model, tokenizer, options.batch_size), tokenizer, model.config

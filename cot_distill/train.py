@@ -1,6 +1,6 @@
 """Supervised fine-tuning with TRL: on programmatic traces with their answers (``cot``), or on answers alone.
 
-The loss falls on the completion only (:mod:`cot_distill.rows` makes the rows), and nothing is packed.
+The loss falls on the completion only (:mod:`cot_distill.sft_examples` makes the rows), and nothing is packed.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from peft import LoraConfig, get_peft_model, get_peft_model_state_dict, set_peft
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from trl import SFTConfig, SFTTrainer
 
-from benchmarks.budget import Budget, BudgetCallback, BudgetedTrainerMixin, Meter
-from benchmarks.checkpoints import ONLY_IF_ARGUED, Checkpoints
 from benchmarks.compute import Cost, language_model_price
 from benchmarks.problem import Problem
 from benchmarks.task import Task
 from benchmarks.text_form import Style
-from benchmarks.trainer_options import checked_options
+from benchmarks.training.budget import Budget, BudgetCallback, BudgetedTrainerMixin, Meter
+from benchmarks.training.checkpoints import ONLY_IF_ARGUED, Checkpoints
+from benchmarks.training.trainer_options import checked_options
+from cot_distill.generators.vllm import check_vllm
 from cot_distill.language_model import load_language_model, load_pretrained
 from cot_distill.options import ModelOptions, SFTOptions, SolverOptions
-from cot_distill.rows import Left, Row, lessons, programmatic, room, tokenized
+from cot_distill.sft_examples import Left, Row, lessons, programmatic, room, tokenized
 from cot_distill.solver import CausalLMSolver
-from cot_distill.vllm_generator import check_vllm
 
 datasets.disable_progress_bars()
 logger = logging.getLogger(__name__)

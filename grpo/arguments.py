@@ -9,7 +9,7 @@ import torch
 from trl import GRPOConfig, RLOOConfig
 
 from benchmarks.errors import UserError
-from benchmarks.trainer_options import checked_options
+from benchmarks.training.trainer_options import checked_options
 from cot_distill.train import common_arguments
 from grpo.generation import check_server, check_vllm_generation, vllm_arguments
 from grpo.options import ESTIMATORS, GRPOOptions

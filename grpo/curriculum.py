@@ -17,9 +17,9 @@ from benchmarks.evaluation import batched
 from benchmarks.problem import Problem
 from benchmarks.rewards import Guarded
 from benchmarks.task import Task
-from cot_distill.generation import Completion, Sampling
+from cot_distill.generators.base import Completion, Sampling
+from cot_distill.generators.transformers import TransformersGenerator
 from cot_distill.language_model import render_prompt
-from cot_distill.local import TransformersGenerator
 
 BATCHES = 1000  # drawn in advance by weight; a longer run meets them again in the same order
 

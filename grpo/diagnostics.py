@@ -17,7 +17,7 @@ from typing import Any
 from transformers import TrainerCallback
 
 from benchmarks.statistics import pass_at_k
-from grpo.signs import ERRORS, NEARLY_ALL, History, Setting, Sign, change, points, share, signed, signs, steps_of
+from grpo.health import ERRORS, NEARLY_ALL, History, Setting, Sign, change, points, share, signed, signs, steps_of
 from grpo.thoughts import Thoughts, course
 
 logger = logging.getLogger(__name__)

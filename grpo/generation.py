@@ -7,7 +7,7 @@ import urllib.request
 from typing import Any
 
 from benchmarks.errors import UserError
-from cot_distill.vllm_generator import INSTALL
+from cot_distill.generators.vllm import INSTALL
 from grpo.options import GRPOOptions
 
 WHERE = "method.grpo.vllm"

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.budget import Budget, Meter
 from benchmarks.errors import UserError
 from benchmarks.problem import Problem
 from benchmarks.records import RECORD, RunRecord
 from benchmarks.task import Task
+from benchmarks.training.budget import Budget, Meter
 from cot_distill.language_model import from_scratch, load_language_model, load_pretrained
 from cot_distill.options import ModelOptions
-from cot_distill.rows import room_for
+from cot_distill.sft_examples import room_for
 from cot_distill.traces import TEACHERS
 from cot_distill.train import TrainedLanguageModel
 from grpo.options import GRPOOptions

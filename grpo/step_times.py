@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from transformers import TrainerCallback
 
-from benchmarks.budget import Meter
+from benchmarks.training.budget import Meter
 from grpo.step_shares import PARTS, STEP
 
 

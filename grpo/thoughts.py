@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from benchmarks.problem import Problem
 from benchmarks.task import Task
 from benchmarks.text_form import END_THINK, read_completion
-from cot_distill.form_only import right_thought
+from cot_distill.shuffled_answers import right_thought
 
 SHOWN = 6  # completions that are kept to be read
 

@@ -18,29 +18,29 @@ import torch
 from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from benchmarks.budget import Budget, BudgetCallback, Meter
-from benchmarks.checkpoints import ONLY_IF_ARGUED, Checkpoints
 from benchmarks.compute import Cost
 from benchmarks.errors import UserError
 from benchmarks.problem import Problem
 from benchmarks.task import Task
-from cot_distill.generation import Sampling
+from benchmarks.training.budget import Budget, BudgetCallback, Meter
+from benchmarks.training.checkpoints import ONLY_IF_ARGUED, Checkpoints
+from cot_distill.generators.base import Sampling
+from cot_distill.generators.vllm import check_vllm
 from cot_distill.language_model import render_prompt
 from cot_distill.options import ModelOptions
 from cot_distill.solver import CausalLMSolver
 from cot_distill.traces import TEACHERS
 from cot_distill.train import TrainedLanguageModel, lora, quiet, trained_model
 from cot_distill.train import train as distill
-from cot_distill.vllm_generator import check_vllm
 from grpo.arguments import arguments_of
 from grpo.curriculum import arranged, keep_aside, right_counts
 from grpo.diagnostics import Diagnosis, DiagnosticsCallback, PassRates, diagnose
+from grpo.health import Setting, steps_of
 from grpo.memory import Memory, held
 from grpo.options import GRPOOptions
 from grpo.ppo import PPOTrainer
 from grpo.rewards import FAILURES, build_rewards, own_rewards
 from grpo.rloo import PricedRLOOTrainer
-from grpo.signs import Setting, steps_of
 from grpo.start import given_start
 from grpo.thoughts import Thoughts
 from grpo.trainer import PolicyTrainerMixin, PricedGRPOTrainer, ReinforceTrainer

@@ -18,10 +18,10 @@ import torch
 from transformers import PreTrainedModel
 from trl import GRPOTrainer
 
-from benchmarks.budget import BudgetedTrainerMixin
-from benchmarks.checkpoints import step_of
 from benchmarks.compute import Cost, LanguageModelPrice, language_model_price
 from benchmarks.rewards import Guarded
+from benchmarks.training.budget import BudgetedTrainerMixin
+from benchmarks.training.checkpoints import step_of
 from grpo.step_times import StepTimesMixin
 
 Rows = list[dict[str, Any]]  # of the training set, as TRL hands them over

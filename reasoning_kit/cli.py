@@ -64,7 +64,7 @@ def compare(
     unsafe_code: UnsafeCode = False,
 ) -> None:
     """Train every method on every task under one budget, and write the report."""
-    from reasoning_kit.compare import compare as run_comparison
+    from reasoning_kit.commands.compare import compare as run_comparison
 
     report = run_comparison(_with(overrides, model, unsafe_code), out, fresh, _console(), resume)
     _console().print(f"\nReport: [bold]{report.absolute()}[/bold]")
@@ -80,7 +80,7 @@ def train(
     unsafe_code: UnsafeCode = False,
 ) -> None:
     """Train one method on one task: train task=sudoku-4x4 method=trm."""
-    from reasoning_kit.compare import train_one
+    from reasoning_kit.commands.compare import train_one
 
     folder = train_one(_with(overrides, model, unsafe_code), out, fresh, _console(), resume)
     _console().print(f"\nTrained: [bold]{folder.absolute()}[/bold]   (reasoning-kit eval or solve takes this folder)")
@@ -95,7 +95,7 @@ def evaluate(
     unsafe_code: UnsafeCode = False,
 ) -> None:
     """Answer the test problems of a finished run again, or others: other seed, size or file."""
-    from reasoning_kit.inspect_run import evaluate_run
+    from reasoning_kit.runs.finished import evaluate_run
 
     evaluate_run(run, overrides or [], _console(), unsafe_code)
 
@@ -108,7 +108,7 @@ def solve(
     latents: Annotated[bool, typer.Option("--latents", help="Show y and z of every step, decoded.")] = False,
 ) -> None:
     """Let a trained model answer one typed puzzle, and show its thinking step by step."""
-    from reasoning_kit.inspect_run import solve_puzzle
+    from reasoning_kit.runs.finished import solve_puzzle
 
     solve_puzzle(run, puzzle, file, _console(), latents)
 
@@ -129,7 +129,7 @@ def teach(
     unsafe_code: UnsafeCode = False,
 ) -> None:
     """Let a language model write traces of the training problems; those with a right answer can be distilled."""
-    from reasoning_kit.teach import teach as write_traces
+    from reasoning_kit.commands.teach import teach as write_traces
 
     folder = write_traces(_with(overrides, None, unsafe_code), out, fresh, _console())
     _console().print(
@@ -159,7 +159,7 @@ def scale(
     unsafe_code: UnsafeCode = False,
 ) -> None:
     """Draw accuracy against compute per puzzle: more steps, halting, trajectories, votes; longer or more thoughts."""
-    from reasoning_kit.scale import scale_run
+    from reasoning_kit.scaling.scale import scale_run
 
     chosen, console = overrides or [], _console()
     page = scale_run(
@@ -171,7 +171,7 @@ def scale(
 @app.command()
 def diagnose(run: Annotated[Path, typer.Argument(help="Folder of a finished run of grpo or a variant.")]) -> None:
     """Why a GRPO run learned or did not: its course in numbers, pass@k before and after, a verdict with the cure."""
-    from reasoning_kit.diagnose import diagnose_run
+    from reasoning_kit.commands.diagnose import diagnose_run
 
     diagnose_run(run, _console())
 
@@ -181,7 +181,7 @@ def parity(
     recordings: Annotated[list[Path], typer.Argument(help="Recorded runs of the published TRM code (.npz).")],
 ) -> None:
     """Repeat recorded training runs of the published TRM code and show how far every number is from theirs."""
-    from reasoning_kit.check_parity import check_parity
+    from reasoning_kit.commands.parity import check_parity
 
     raise typer.Exit(check_parity(recordings, _console()))
 
@@ -191,7 +191,7 @@ def estimate(
     overrides: Overrides = None, model: Model = None, probe: bool = True, unsafe_code: UnsafeCode = False
 ) -> None:
     """Parameters, FLOPs, memory and time of a comparison, before anything runs."""
-    from reasoning_kit.estimate import estimate as run_estimate
+    from reasoning_kit.commands.estimate import estimate as run_estimate
 
     run_estimate(_with(overrides, model, unsafe_code), probe, _console())
 
@@ -218,7 +218,7 @@ def report(
 @app.command()
 def doctor() -> None:
     """What this machine can run, and what is missing."""
-    from reasoning_kit.doctor import examine
+    from reasoning_kit.commands.doctor import examine
 
     raise typer.Exit(examine(_console()))
 
@@ -226,7 +226,7 @@ def doctor() -> None:
 @tasks_app.command("ls")
 def tasks_ls() -> None:
     """The tasks that can be named with task=."""
-    from reasoning_kit.show_tasks import list_tasks
+    from reasoning_kit.commands.tasks import list_tasks
 
     list_tasks(_console())
 
@@ -238,7 +238,7 @@ def tasks_show(
     count: Annotated[int, typer.Option(help="Examples to show.")] = 1,
 ) -> None:
     """Examples of a task: the puzzle, its answer, and a programmatic trace."""
-    from reasoning_kit.show_tasks import show_task
+    from reasoning_kit.commands.tasks import show_task
 
     show_task(name, overrides or [], count, _console())
 
@@ -246,7 +246,7 @@ def tasks_show(
 @methods_app.command("ls")
 def methods_ls() -> None:
     """The methods that can be named with method=."""
-    from reasoning_kit.show_methods import list_methods
+    from reasoning_kit.commands.methods import list_methods
 
     list_methods(_console())
 
@@ -272,8 +272,8 @@ def bench_trm_step(
     out: ResultFile = None,
 ) -> None:
     """A training step of TRM against a plain eager program of the same shape, in turns."""
-    from reasoning_kit.speed.commands import trm_step
-    from reasoning_kit.speed.step_program import PLAIN, Shape
+    from reasoning_kit.bench.commands import trm_step
+    from reasoning_kit.bench.step_program import PLAIN, Shape
 
     shape = Shape(PLAIN, "float32", size, prefix, width, batch, big_t, n)
     trm_step(shape, compile, precision, steps, threads, out, _console())
@@ -292,7 +292,7 @@ def bench_trm_solve(
     out: ResultFile = None,
 ) -> None:
     """Puzzles per second with halting against always running all supervision steps."""
-    from reasoning_kit.speed.commands import trm_solve
+    from reasoning_kit.bench.commands import trm_solve
 
     trm_solve(run, overrides or [], repeats, batch_size, steps, precision, out, _console())
 
@@ -304,7 +304,7 @@ def bench_grpo_step(
     out: ResultFile = None,
 ) -> None:
     """Where the time of a step of GRPO goes: generation, passes, rewards, the rest."""
-    from reasoning_kit.speed.commands import grpo_step
+    from reasoning_kit.bench.commands import grpo_step
 
     grpo_step(overrides or [], steps, out, _console())
 
@@ -318,7 +318,7 @@ def bench_time_to_accuracy(
     out: Annotated[Path | None, typer.Option(help="JSON; runs/NAME/time-to-accuracy.json if not given.")] = None,
 ) -> None:
     """Training time of each method until it is right often enough on one task, against the first method."""
-    from reasoning_kit.speed.time_to_accuracy import time_to_accuracy
+    from reasoning_kit.bench.time_to_accuracy import time_to_accuracy
 
     path = time_to_accuracy(overrides or [], target, every, limit, out, _console())
     _console().print(f"\nResults: [bold]{path.absolute()}[/bold]", soft_wrap=True)
@@ -344,7 +344,7 @@ def bench_refinement(
     out: ResultFile = None,
 ) -> None:
     """Autoregressive TRM: time and memory against prefix and steps; of runs, caches, halting, bytes, batching."""
-    from reasoning_kit.speed.refinement_command import bench_refinement as measure
+    from reasoning_kit.studies.autoregressive.command import bench_refinement as measure
 
     measure(runs or [], width, repeats, rows, problems, sure, out, _console())
 
@@ -361,7 +361,7 @@ def bench_gpu(
     ] = None,
 ) -> None:
     """Everything a GPU can tell: products, step, time to accuracy, deeper inference. Goes on where it was stopped."""
-    from reasoning_kit.speed.gpu import bench_gpu as run_bench_gpu
+    from reasoning_kit.bench.gpu import bench_gpu as run_bench_gpu
 
     report = run_bench_gpu(out, data, small, seeds, stages, _console())
     _console().print(f"\nReport: [bold]{report.absolute()}[/bold]", soft_wrap=True)
@@ -375,7 +375,7 @@ def _console() -> Any:
 
 def _with(overrides: list[str] | None, model: str | None, unsafe_code: bool) -> list[str]:
     """The overrides with what options say in their place."""
-    from reasoning_kit.composition import model_path
+    from reasoning_kit.config.composition import model_path
 
     chosen = list(overrides or [])
     if model is not None:
@@ -401,7 +401,7 @@ def _exit_code(error: Exception) -> int:
     if isinstance(error, UserError):
         print(f"error: {error}", file=sys.stderr)
         return 2
-    from reasoning_kit.compare import RunsFailed
+    from reasoning_kit.commands.compare import RunsFailed
 
     if isinstance(error, RunsFailed):
         print(f"error: {error}", file=sys.stderr)

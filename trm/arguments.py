@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from transformers import TrainingArguments
 
-from benchmarks.budget import Budget
 from benchmarks.errors import UserError
-from benchmarks.trainer_options import checked_options
+from benchmarks.training.budget import Budget
+from benchmarks.training.trainer_options import checked_options
 from trm.options import TRMOptions
 
 # What TRMOptions and the budget decide; TrainingArguments may not contradict them.

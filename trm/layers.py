@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from transformers import initialization
 
 from trm.configuration import TRMConfig
-from trm.products import mixed_precision, product
+from trm.cpu_matmul import mixed_precision, product
 
 EPSILON = 1e-5
 ROTARY_BASE = 10_000.0

@@ -127,7 +127,7 @@ class TRMForPuzzles(PreTrainedModel):
         """The T rounds of a supervision step.
 
         Args:
-            networks: take the place of the model's own (:mod:`trm.engine`).
+            networks: take the place of the model's own (:mod:`trm.compilation`).
         """
         config = self.config
         angles = self.networks[0].angles(x)  # type: ignore[operator]  # torch types it as any module

@@ -22,12 +22,12 @@ import torch
 from torch import Tensor
 
 from benchmarks.errors import UserError
+from trm.cpu_matmul import as_recorded
 from trm.halting import minimum_steps
 from trm.losses import HALTING_WEIGHT
 from trm.modeling import TRMForPuzzles
 from trm.optimizers import build_optimizer
 from trm.options import TRMOptions
-from trm.products import as_recorded
 from trm.published import convert_published, published_names, to_published
 from trm.supervision import DeepSupervision
 

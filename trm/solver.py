@@ -28,7 +28,7 @@ from benchmarks.grid_task import GridTask
 from benchmarks.problem import Answer, Problem
 from benchmarks.voting import rank_votes
 from trm import pricing
-from trm.examples import PuzzleTable
+from trm.dataset import PuzzleTable
 from trm.halting import trust
 from trm.modeling import TRMForPuzzles, check_inputs
 from trm.options import NOISE, PATIENCE, Select

@@ -18,23 +18,23 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments, set_seed
 
-from benchmarks.budget import Budget, BudgetCallback, BudgetedTrainerMixin, Meter
-from benchmarks.checkpoints import ONLY_IF_ARGUED, Checkpoints
 from benchmarks.compute import Cost
 from benchmarks.errors import UserError
 from benchmarks.grid_task import GridTask
 from benchmarks.problem import Problem
+from benchmarks.training.budget import Budget, BudgetCallback, BudgetedTrainerMixin, Meter
+from benchmarks.training.checkpoints import ONLY_IF_ARGUED, Checkpoints
 from trm import pricing
 from trm.arguments import check_arguments, training_arguments, use_bfloat16
+from trm.compilation import compile_recursion
 from trm.configuration import TRMConfig
-from trm.draws import Draws
+from trm.dataset import Examples, PuzzleTable, collate
 from trm.ema import EMACallback
-from trm.engine import compile_recursion
-from trm.examples import Examples, PuzzleTable, collate
 from trm.halting import Carry, minimum_steps
 from trm.modeling import TRMForPuzzles
 from trm.optimizers import build_optimizer
 from trm.options import TRMOptions
+from trm.random_numbers import Draws
 from trm.solver import TRMSolver
 from trm.supervision import DeepSupervision
 

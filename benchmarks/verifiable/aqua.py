@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from benchmarks.errors import UserError
+from benchmarks.files.jsonl import CORRECT, Record
 from benchmarks.problem import Answer, Problem, Verdict
 from benchmarks.verifiable.choices import parse_choice
-from benchmarks.verifiable.jsonl import CORRECT, Record
 from benchmarks.verifiable.word_problems import LABEL, WordProblems, orbit_of, typed
 
 FORM = "Write A) 24 km B) 30 km and so on, two options at least."

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from benchmarks.errors import UserError
+from benchmarks.files.jsonl import CORRECT, Record
 from benchmarks.problem import Problem
-from benchmarks.verifiable.jsonl import CORRECT, Record
 from benchmarks.verifiable.word_problems import LABEL, NumberProblems, number_label, orbit_of
 
 

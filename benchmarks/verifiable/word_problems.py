@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.errors import UserError
+from benchmarks.files.jsonl import Record, read_records
 from benchmarks.problem import Answer, Problem, Verdict
-from benchmarks.verifiable.jsonl import Record, read_records
 from benchmarks.verifiable.numbers import canonical, parse_number
 from benchmarks.verifiable.published_text import PublishedText
 
@@ -23,7 +23,7 @@ class WordProblems(PublishedText):
     # --- problems -------------------------------------------------------------------------------
 
     def read(self, path: str | Path, limit: int | None = None, seed: int = 0) -> list[Problem]:
-        """Problems of a published file, or of a data set on the hub; see :mod:`benchmarks.verifiable.jsonl`."""
+        """Problems of a published file, or of a data set on the hub; see :mod:`benchmarks.files.jsonl`."""
         source = Path(path).name
 
         def problem(record: Record) -> Problem:

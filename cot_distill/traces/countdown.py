@@ -21,9 +21,9 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from benchmarks.problem import Problem
-from benchmarks.verifiable import countdown_expressions as expressions
-from benchmarks.verifiable.countdown import Countdown
-from benchmarks.verifiable.countdown_search import Equation, Event, search
+from benchmarks.verifiable.countdown import expressions
+from benchmarks.verifiable.countdown.search import Equation, Event, search
+from benchmarks.verifiable.countdown.task import Countdown
 
 STYLES = {
     "search": "depth-first search with its dead ends, then the steps of the answer",

@@ -17,9 +17,9 @@ from __future__ import annotations
 import re
 
 from benchmarks.problem import Problem
-from benchmarks.puzzles.graph_coloring import GraphColoring
-from benchmarks.puzzles.graph_coloring_rules import LETTERS, Puzzle, read
-from benchmarks.puzzles.graph_coloring_search import Step, solving_steps
+from benchmarks.puzzles.graph_coloring.rules import LETTERS, Puzzle, read
+from benchmarks.puzzles.graph_coloring.search import Step, solving_steps
+from benchmarks.puzzles.graph_coloring.task import GraphColoring
 
 STEP = r"[?!]?[a-z][1-9]"
 STYLES = {

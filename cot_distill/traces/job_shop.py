@@ -23,9 +23,9 @@ import re
 from itertools import combinations, permutations
 
 from benchmarks.problem import Problem
-from benchmarks.puzzles.job_shop import NUMBERS, JobShop
-from benchmarks.puzzles.job_shop_rules import MACHINES, Shop
-from benchmarks.puzzles.job_shop_search import Step, search
+from benchmarks.puzzles.job_shop.rules import MACHINES, Shop
+from benchmarks.puzzles.job_shop.search import Step, search
+from benchmarks.puzzles.job_shop.task import NUMBERS, JobShop
 
 STEP = "[^;]+;?"
 STYLES = {

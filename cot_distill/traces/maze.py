@@ -13,8 +13,8 @@ The style ``path`` is the last part alone, in the order from S to G.
 from __future__ import annotations
 
 from benchmarks.problem import Problem
-from benchmarks.puzzles import maze_paths as paths
-from benchmarks.puzzles.maze import LETTERS, Maze
+from benchmarks.puzzles.maze import paths
+from benchmarks.puzzles.maze.task import LETTERS, Maze
 
 TURN = "|"
 STEP = r"[a-zA-Z]{2}[DLRU]"

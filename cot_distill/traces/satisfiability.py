@@ -19,8 +19,8 @@ import re
 from collections.abc import Collection
 
 from benchmarks.problem import Problem
-from benchmarks.puzzles import satisfiability_formulas as formulas
-from benchmarks.puzzles.satisfiability import Satisfiability
+from benchmarks.puzzles.satisfiability import formulas
+from benchmarks.puzzles.satisfiability.task import Satisfiability
 
 STEP = r"[>?!=][a-zA-Z]*"
 STYLES = {

@@ -26,9 +26,9 @@ import re
 from collections.abc import Callable
 
 from benchmarks.problem import Problem
-from benchmarks.puzzles.sudoku import Sudoku
-from benchmarks.puzzles.sudoku_rules import EMPTY, units
-from benchmarks.puzzles.sudoku_search import solving_steps
+from benchmarks.puzzles.sudoku.rules import EMPTY, units
+from benchmarks.puzzles.sudoku.search import solving_steps
+from benchmarks.puzzles.sudoku.task import Sudoku
 from cot_distill.traces import sudoku_sweeps as sweeps
 from cot_distill.traces.sudoku_board import Board, Replay, cell_of, name
 

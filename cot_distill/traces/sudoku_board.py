@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.puzzles.sudoku_rules import EMPTY, units, units_of
+from benchmarks.puzzles.sudoku.rules import EMPTY, units, units_of
 
 LETTERS = "abcdefghi"
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import re
 
-from benchmarks.puzzles.sudoku_rules import EMPTY
+from benchmarks.puzzles.sudoku.rules import EMPTY
 from cot_distill.traces.sudoku_board import LETTERS, Board, Replay, best_guess, cell_of, name
 
 STYLES = ("boards", "visits")

@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmarks.records import RunRecord
 from benchmarks.statistics import Interval, accuracy_interval
-from reasoning_kit.methods import METHODS, label_of, thinking_of
+from reasoning_kit.config.methods import METHODS, label_of, thinking_of
 
 NOT_TRAINED = "not matched: trained elsewhere, with other data and compute, and not trained here"
 MATCHED_WITHIN = 0.1  # a method that spent more or less of its budget than this is flagged
@@ -55,7 +55,7 @@ class Row:
 
     Attributes:
         base: the one of the six that the method is, or is a variant of.
-        thinking: ``latent``, ``token`` or ``none`` (:func:`reasoning_kit.methods.thinking_of`).
+        thinking: ``latent``, ``token`` or ``none`` (:func:`reasoning_kit.config.methods.thinking_of`).
         trains: its model was trained here, within the budget.
         unmatched: why this row is not at the same budget as the others; empty when it is.
         parameters: ``None`` where they are not known.

@@ -15,7 +15,7 @@ import plotly.graph_objects as go
 from benchmarks.statistics import Interval
 from reasoning_kit.comparison import Row, TaskComparison
 from reasoning_kit.report import formatting as f
-from reasoning_kit.report.looks import Look
+from reasoning_kit.report.styles import Look
 
 MANY = 6  # methods; with more, error bars and single seeds would hide each other, and the table has them
 

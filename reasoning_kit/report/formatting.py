@@ -87,7 +87,7 @@ def cautions(claims: Sequence[JudgedClaim]) -> list[str]:
 
 
 def budget_text(unit: str, limit: float) -> str:
-    """A budget of training in any of :data:`benchmarks.budget.UNITS`."""
+    """A budget of training in any of :data:`benchmarks.training.budget.UNITS`."""
     if unit == "seconds":
         return f"{duration(limit)} of training"
     if unit == "flops":

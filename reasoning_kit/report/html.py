@@ -28,8 +28,8 @@ from reasoning_kit.comparison import (
 )
 from reasoning_kit.report import formatting
 from reasoning_kit.report.figures import MANY, scaling_figure, training_figure
-from reasoning_kit.report.looks import LOOKS, OTHER, Look, looks_of
 from reasoning_kit.report.player import stage
+from reasoning_kit.report.styles import LOOKS, OTHER, Look, looks_of
 
 REPORT = "report.html"
 TALLY = {

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from reasoning_kit.comparison import Comparison, JudgedClaim, TaskComparison
 from reasoning_kit.report import formatting as f
-from reasoning_kit.report.looks import Look, looks_of
+from reasoning_kit.report.styles import Look, looks_of
 
 VERDICTS = {"latent": "bold blue", "token": "bold red"}
 OUTCOMES = {"holds": "green", "fails": "red", "undecided": "yellow", "untested": "dim"}

@@ -8,10 +8,10 @@ import time
 import pytest
 import torch
 
-from benchmarks.budget import SCHEDULES, UNITS, Budget, BudgetCallback, Meter, decay
 from benchmarks.compute import Cost
 from benchmarks.errors import UserError
 from benchmarks.task import load_task
+from benchmarks.training.budget import SCHEDULES, UNITS, Budget, BudgetCallback, Meter, decay
 from cot_distill.options import ModelOptions, SFTOptions
 from cot_distill.train import PricedSFTTrainer, train
 

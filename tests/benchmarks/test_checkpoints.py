@@ -11,11 +11,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from benchmarks.budget import Budget, Meter
-from benchmarks.checkpoints import CheckpointCallback, Checkpoints, checkpoints_in, clear, defect, newest, seal
 from benchmarks.compute import Cost
 from benchmarks.errors import UserError
 from benchmarks.task import load_task
+from benchmarks.training.budget import Budget, Meter
+from benchmarks.training.checkpoints import CheckpointCallback, Checkpoints, checkpoints_in, clear, defect, newest, seal
 from cot_distill.options import ModelOptions, SFTOptions
 from cot_distill.train import train as distill
 from grpo.options import GRPOOptions
@@ -115,7 +115,7 @@ def test_grpo_goes_on_in_the_phase_in_which_it_crashed(tmp_path, crash_at, itera
 
 def test_the_clock_stops_while_a_checkpoint_is_written(tmp_path, monkeypatch):
     """So that a budget of seconds buys the same training with checkpoints and without."""
-    from benchmarks import checkpoints
+    from benchmarks.training import checkpoints
 
     def slow(*args):
         time.sleep(0.5)

@@ -14,11 +14,11 @@ import pytest
 
 from benchmarks.errors import UserError
 from benchmarks.problem import Answer, Problem
-from benchmarks.sandbox import Tests, isolation, run_tests
-from benchmarks.sandbox_monty import monty_available
+from benchmarks.sandbox.monty import monty_available
+from benchmarks.sandbox.run import Tests, isolation, run_tests
 from benchmarks.splits import build_splits
 from benchmarks.task import Task, load_task
-from benchmarks.verifiable.code import final_code
+from benchmarks.verifiable.code.base import final_code
 
 jail = pytest.mark.skipif(bool(isolation()), reason=f"no isolation here: {isolation()}")
 FILES = {"humaneval": "humaneval/HumanEval.jsonl.gz", "mbpp": "mbpp/mbpp.jsonl.gz",

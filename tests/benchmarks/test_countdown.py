@@ -14,8 +14,8 @@ from benchmarks.problem import Answer
 from benchmarks.splits import build_splits, split_of
 from benchmarks.symmetries import IGNORE
 from benchmarks.task import load_task
-from benchmarks.verifiable import countdown_expressions as expressions
-from benchmarks.verifiable.countdown_search import first_answer, goals, search
+from benchmarks.verifiable.countdown import expressions
+from benchmarks.verifiable.countdown.search import first_answer, goals, search
 
 OPTIONS = [
     {},

@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.problem import Answer, Problem
 from benchmarks.rewards import Guarded, format_reward, judge, overlong_reward, score_reward, verifier_reward
-from benchmarks.sandbox import isolation
+from benchmarks.sandbox.run import isolation
 from benchmarks.task import load_task
 
 TASK = load_task("arithmetic")

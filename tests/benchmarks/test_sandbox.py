@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import sandbox_values as values
-from benchmarks.sandbox import Tests, isolation, run_tests, shared_pool
-from benchmarks.sandbox_jail import NoJail
-from benchmarks.sandbox_monty import MontyFailure, call_in_monty, monty_available
-from benchmarks.sandbox_pool import Limits, Pool
-from benchmarks.sandbox_seccomp import ARCHITECTURES, seccomp_filter
+from benchmarks.sandbox import values
+from benchmarks.sandbox.jail import NoJail
+from benchmarks.sandbox.monty import MontyFailure, call_in_monty, monty_available
+from benchmarks.sandbox.pool import Limits, Pool
+from benchmarks.sandbox.run import Tests, isolation, run_tests, shared_pool
+from benchmarks.sandbox.seccomp import ARCHITECTURES, seccomp_filter
 
 jail = pytest.mark.skipif(bool(isolation()), reason=f"no isolation here: {isolation()}")
 monty = pytest.mark.skipif(not monty_available(), reason="pydantic-monty is not installed")
@@ -151,7 +151,7 @@ def test_twenty_verdicts_a_second() -> None:
 
 REFUSED = """
 from benchmarks.errors import UserError
-from benchmarks.sandbox import Tests, run_tests
+from benchmarks.sandbox.run import Tests, run_tests
 try:
     run_tests("def f(x): return x * 2", Tests(("assert f(1) == 2",), remote={"f": "f"}))
 except UserError as error:
@@ -176,9 +176,9 @@ def test_refused_without_bubblewrap(tmp_path: Path) -> None:
 def test_refused_where_bubblewrap_does_not_isolate_or_start(tmp_path: Path) -> None:
     fake = tmp_path / "bwrap"
     tools = "PATH=/usr/bin:/bin\n"
-    from benchmarks import sandbox_jail
+    from benchmarks.sandbox import jail as sandbox_jail
 
-    inside = f"s#{sandbox_jail.KIT}/#{sandbox_jail.HERE}/#;s#candidate.py [0-9]*#candidate.py 0#"
+    inside = f"s#{sandbox_jail.KIT}/#{sandbox_jail.HERE}/#;s#candidate_side.py [0-9]*#candidate_side.py 0#"
     fake.write_text(
         f'#!/bin/sh\n{tools}while [ "$1" != "--" ]; do shift; done\nshift\nexec $(echo "$@" | sed "{inside}")\n'
     )

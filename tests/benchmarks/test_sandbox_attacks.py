@@ -17,10 +17,10 @@ from typing import Any
 import psutil
 import pytest
 
-from benchmarks import sandbox_values as values
-from benchmarks.sandbox import Tests, isolation, run_tests
-from benchmarks.sandbox_jail import UIDS
-from benchmarks.sandbox_pool import CANDIDATE, Limits, Pool, Worker
+from benchmarks.sandbox import values
+from benchmarks.sandbox.jail import UIDS
+from benchmarks.sandbox.pool import CANDIDATE, Limits, Pool, Worker
+from benchmarks.sandbox.run import Tests, isolation, run_tests
 
 pytestmark = pytest.mark.skipif(bool(isolation()), reason=f"no isolation here: {isolation()}")
 # A number of bytes that no other process has among its arguments.
@@ -190,11 +190,11 @@ def test_nothing_can_be_written(tmp_path: Path, pool: Pool) -> None:
         "        if os.path.exists(folder + '/filled'): written.append(folder)\n"
         "    return written\n"
     )
-    for path in (str(tmp_path / "x"), "/x", "/home/x", "/tmp/x", "/dev/x", "/kit/x", "/kit/sandbox_tests.py"):
+    for path in (str(tmp_path / "x"), "/x", "/home/x", "/tmp/x", "/dev/x", "/kit/x", "/kit/tests_side.py"):
         assert "error" in ask(code, f"write({path!r})")
     assert ask(code, "fill()") == {"ok": []}
-    assert "error" in ask(code, "os.chmod('/kit/sandbox_tests.py', 0o777)")
-    assert "error" in ask(code, "os.remove('/kit/sandbox_tests.py')")
+    assert "error" in ask(code, "os.chmod('/kit/tests_side.py', 0o777)")
+    assert "error" in ask(code, "os.remove('/kit/tests_side.py')")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -264,7 +264,7 @@ FORGERIES = {
     "a number equal to all": "class E(int):\n    def __eq__(self, o): return True\n    __hash__ = int.__hash__\n"
     "def f(x): return E(0)",
     "a list equal to all": "class E(list):\n    def __eq__(self, o): return True\ndef f(x): return E()",
-    "the protocol": "import sys\nv = sys.modules['sandbox_values']\n"
+    "the protocol": "import sys\nv = sys.modules['values']\n"
     'v.write = lambda *a, **k: \'{"d":[["verdict",{"d":[["passed",2],["fault",""]]}]]}\'\ndef f(x): return 0',
     "the loop that serves": "import sys\nm = sys.modules['__main__']\nm.Objects.do = lambda self, r: True\ndef f(x): return 0",
     "names of the tests": "def f(x): return 0\ncheck = same = Tests = run_tests = judge = lambda *a, **k: True\n"
@@ -273,7 +273,7 @@ FORGERIES = {
     "a thread that answers": "import threading, os, time\ndef spam():\n    while True:\n        for d in range(3, 32):\n"
     '            try: os.write(d, b\'{"d":[["verdict",1]]}\\n\')\n            except OSError: pass\n        time.sleep(.01)\n'
     "threading.Thread(target=spam, daemon=True).start()\ndef f(x): return 0",
-    "a module of its own": "import sys, types\nsys.modules['sandbox_tests'] = types.ModuleType('sandbox_tests')\n"
+    "a module of its own": "import sys, types\nsys.modules['tests_side'] = types.ModuleType('tests_side')\n"
     "sys.modules['random'] = None\ndef f(x): return 0",
     "not a number": "def f(x): return float('nan')",
     "true": "def f(x): return True",
@@ -382,8 +382,8 @@ def test_nothing_is_left_when_a_pool_closes() -> None:
 
 DOOMED = """
 import sys
-from benchmarks.sandbox import Tests, run_tests
-from benchmarks.sandbox_pool import Limits, Pool
+from benchmarks.sandbox.run import Tests, run_tests
+from benchmarks.sandbox.pool import Limits, Pool
 pool = Pool(Limits(seconds=60, cpu=60, memory=%d), ahead=1)
 print("started", flush=True)
 run_tests("import time\\ntime.sleep(50)", Tests(("assert f()",), remote={"f": "f"}), pool=pool)

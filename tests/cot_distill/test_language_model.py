@@ -8,10 +8,10 @@ from tokenizers import Tokenizer, decoders, pre_tokenizers, processors
 from tokenizers.models import BPE
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 
-from benchmarks.budget import Budget
 from benchmarks.errors import UserError
 from benchmarks.task import load_task
 from benchmarks.text_form import prompt_text
+from benchmarks.training.budget import Budget
 from cot_distill.language_model import (
     EOS,
     PAD,

@@ -7,13 +7,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from benchmarks.budget import Budget
 from benchmarks.compute import CausalLMShape
 from benchmarks.errors import UserError
 from benchmarks.evaluation import evaluate
 from benchmarks.problem import Answer
 from benchmarks.task import load_task
 from benchmarks.text_form import read_completion
+from benchmarks.training.budget import Budget
 from cot_distill.language_model import load_language_model
 from cot_distill.options import ModelOptions, SFTOptions, SolverOptions
 from cot_distill.solver import CausalLMSolver

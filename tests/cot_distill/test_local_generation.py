@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from benchmarks.task import load_task
-from cot_distill.generation import Sampling
+from cot_distill.generators.base import Sampling
+from cot_distill.generators.transformers import TransformersGenerator
 from cot_distill.language_model import load_language_model
-from cot_distill.local import TransformersGenerator
 from cot_distill.options import ModelOptions
 
 TASK = load_task("arithmetic", operation="addition", digits=(1, 1))

@@ -12,11 +12,11 @@ from tokenizers.models import BPE
 from tokenizers.trainers import BpeTrainer
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
-from benchmarks.budget import Budget
 from benchmarks.errors import UserError
 from benchmarks.evaluation import evaluate
 from benchmarks.task import load_task
 from benchmarks.text_form import told
+from benchmarks.training.budget import Budget
 from cot_distill.language_model import load_pretrained
 from cot_distill.options import ModelOptions, SFTOptions
 from cot_distill.solver import CausalLMSolver

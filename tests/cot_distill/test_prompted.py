@@ -12,7 +12,7 @@ from benchmarks.errors import UserError
 from benchmarks.evaluation import evaluate
 from benchmarks.problem import Answer
 from benchmarks.task import load_task
-from cot_distill.generation import Completion
+from cot_distill.generators.base import Completion
 from cot_distill.prompted import PromptedSolver, keep_answers
 from cot_distill.prompting import choose_shots, messages, read_answer, read_thought
 from cot_distill.sample_log import SampleLog

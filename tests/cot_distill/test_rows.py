@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 import cot_distill.traces.arithmetic as teacher
-from benchmarks.budget import Budget
 from benchmarks.compute import CausalLMShape
 from benchmarks.errors import UserError
 from benchmarks.symmetries import IGNORE
 from benchmarks.task import load_task
+from benchmarks.training.budget import Budget
 from cot_distill.language_model import character_tokenizer, load_language_model
 from cot_distill.options import ModelOptions, SFTOptions, SolverOptions
-from cot_distill.rows import lessons
+from cot_distill.sft_examples import lessons
 
 TASK = load_task("arithmetic", operation="addition", digits=(1, 1))
 MODEL = ModelOptions(width=16, layers=1, heads=2, key_value_heads=2, inner=32)

@@ -12,9 +12,9 @@ import pytest
 from serving import MODEL, TASK, Server
 
 from benchmarks.errors import UserError
-from cot_distill.generation import Completion, Sampling
+from cot_distill.generators.base import Completion, Sampling
+from cot_distill.generators.server import ServerError, ServerGenerator, alike, read_reply, seed_of
 from cot_distill.prompting import messages, read_thought
-from cot_distill.server import ServerError, ServerGenerator, alike, read_reply, seed_of
 from cot_distill.server_options import PromptedOptions, TeacherOptions
 
 PROMPTS = [messages(TASK, problem) for problem in TASK.generate("train", 6, 0)]
@@ -39,8 +39,8 @@ def collect(generator, prompts=PROMPTS, sampling=GREEDY) -> dict[int, list[Compl
 
 
 def test_greedy_completions_are_those_of_the_model_itself(proxy, adder):
+    from cot_distill.generators.transformers import TransformersGenerator
     from cot_distill.language_model import load_pretrained
-    from cot_distill.local import TransformersGenerator
 
     served = collect(client(proxy))
     local = collect(TransformersGenerator(*load_pretrained(str(adder))))
@@ -322,5 +322,5 @@ def test_a_teacher_needs_a_model():
 
 def test_other_commands_do_not_load_the_client():
     """Only a request needs the openai package, which takes a second to load."""
-    words = "import sys, reasoning_kit.cli, reasoning_kit.config, cot_distill.prompted, cot_distill.teacher"
+    words = "import sys, reasoning_kit.cli, reasoning_kit.config.spec, cot_distill.prompted, cot_distill.teacher"
     subprocess.run([sys.executable, "-c", f"{words}; assert 'openai' not in sys.modules"], check=True)

@@ -7,17 +7,17 @@ import logging
 import pytest
 import torch
 
-from benchmarks.budget import Budget
 from benchmarks.compute import CausalLMShape
 from benchmarks.errors import UserError
 from benchmarks.evaluation import evaluate
 from benchmarks.splits import Splits, prove_disjoint
 from benchmarks.symmetries import IGNORE
 from benchmarks.task import load_task
+from benchmarks.training.budget import Budget
 from benchmarks.verifiable.sequences import Sequences
 from cot_distill.language_model import character_tokenizer, load_language_model, render_prompt
 from cot_distill.options import ModelOptions, SFTOptions
-from cot_distill.rows import Left, lessons, programmatic, room, tokenized
+from cot_distill.sft_examples import Left, lessons, programmatic, room, tokenized
 from cot_distill.traces import write_trace
 from cot_distill.train import PricedSFTTrainer, train
 

@@ -11,9 +11,9 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from benchmarks.errors import UserError
 from benchmarks.task import load_task
-from cot_distill.generation import Completion, Sampling
+from cot_distill.generators.base import Completion, Sampling
+from cot_distill.generators.vllm import VLLMGenerator, check_vllm
 from cot_distill.language_model import character_tokenizer
-from cot_distill.vllm_generator import VLLMGenerator, check_vllm
 
 HAS_VLLM = find_spec("vllm") is not None
 needs_vllm = [

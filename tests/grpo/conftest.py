@@ -6,7 +6,7 @@ import pytest
 import torch
 from tiny_policy import MODEL, SFT, TASK
 
-from benchmarks.budget import Budget
+from benchmarks.training.budget import Budget
 from cot_distill.train import train as distill
 
 

@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 from tiny_policy import MODEL, SMALL, TASK
 
-from benchmarks.budget import Budget
+from benchmarks.training.budget import Budget
 from grpo.diagnostics import PassRates, diagnose, sharpening
-from grpo.signs import Setting, change, signs
+from grpo.health import Setting, change, signs
 from grpo.train import train
 
 

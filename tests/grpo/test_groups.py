@@ -10,9 +10,9 @@ import pytest
 import torch
 from tiny_policy import MODEL, SFT, SMALL, TASK
 
-from benchmarks.budget import Budget
 from benchmarks.compute import CausalLMShape
 from benchmarks.errors import UserError
+from benchmarks.training.budget import Budget
 from cot_distill.language_model import load_pretrained
 from grpo.curriculum import arranged, keep_aside
 from grpo.train import PricedGRPOTrainer, train

@@ -9,10 +9,10 @@ import torch
 from tiny_policy import MODEL, SMALL, TASK
 from tokenizers import processors
 
-from benchmarks.budget import Budget
 from benchmarks.compute import CausalLMShape, Cost
 from benchmarks.errors import UserError
 from benchmarks.evaluation import evaluate
+from benchmarks.training.budget import Budget
 from cot_distill.language_model import load_language_model, load_pretrained
 from grpo.options import GRPOOptions
 from grpo.train import PricedGRPOTrainer, train

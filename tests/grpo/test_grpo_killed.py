@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 
 from benchmarks.records import RunRecord
 from grpo.step_shares import shares
-from reasoning_kit.diagnose import diagnose_run
+from reasoning_kit.commands.diagnose import diagnose_run
 
 STEPS = 8
 WORDS = (
@@ -40,10 +40,10 @@ def attempt(folder: Path, words: list[str], pipe=None, kill_at: int = STEPS) -> 
     the step after ``kill_at``, and says so.
     """
     torch.set_num_threads(1)
-    from benchmarks.checkpoints import Checkpoints
+    from benchmarks.training.checkpoints import Checkpoints
     from grpo.trainer import PolicyTrainerMixin
-    from reasoning_kit.config import load_config
-    from reasoning_kit.experiment import run
+    from reasoning_kit.config.spec import load_config
+    from reasoning_kit.runs.run import run
 
     write = PolicyTrainerMixin._generate_single_turn
 
@@ -72,7 +72,7 @@ def attempt(folder: Path, words: list[str], pipe=None, kill_at: int = STEPS) -> 
 def processes():
     """Real processes, without the seconds of imports: the server that starts them has them done."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["grpo.train", "reasoning_kit.experiment", "benchmarks.verifiable.arithmetic"])
+    context.set_forkserver_preload(["grpo.train", "reasoning_kit.runs.run", "benchmarks.verifiable.arithmetic"])
     return context
 
 

@@ -11,7 +11,7 @@ import torch
 from by_hand import TEMPERATURE, Seen, log_probabilities
 from tiny_policy import MODEL, SMALL, TASK
 
-from benchmarks.budget import Budget
+from benchmarks.training.budget import Budget
 from cot_distill.language_model import load_pretrained
 from grpo.options import LOSSES
 from grpo.train import train

@@ -10,19 +10,19 @@ import torch
 from by_hand import TEMPERATURE, Seen, log_probabilities
 from tiny_policy import MODEL, SMALL, TASK
 
-from benchmarks.budget import Budget
-from benchmarks.checkpoints import Checkpoints
 from benchmarks.compute import CausalLMShape
 from benchmarks.errors import UserError
+from benchmarks.training.budget import Budget
+from benchmarks.training.checkpoints import Checkpoints
 from cot_distill.language_model import load_pretrained
 from cot_distill.options import ModelOptions
+from grpo.health import Setting, signs
 from grpo.options import GRPOOptions
 from grpo.ppo import VALUE, PPOTrainer, ValueModel, at_the_end, generalised_advantages
-from grpo.signs import Setting, signs
 from grpo.train import train
 from grpo.value_options import ValueOptions
-from reasoning_kit.config import load_config
-from reasoning_kit.estimate import estimate_run
+from reasoning_kit.commands.estimate import estimate_run
+from reasoning_kit.config.spec import load_config
 
 PPO = replace(SMALL, algorithm="ppo")
 BETA, LOW, HIGH, GAMMA, LAMBDA, CLIP = 0.05, 0.02, 0.03, 0.9, 0.8, 0.01

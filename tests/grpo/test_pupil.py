@@ -10,21 +10,21 @@ import pytest
 import torch
 from tiny_policy import MODEL, SFT, SMALL, TASK
 
-from benchmarks.budget import Budget
-from benchmarks.checkpoints import STOPPED, Checkpoints
 from benchmarks.compute import CausalLMShape, Cost
 from benchmarks.errors import UserError
 from benchmarks.evaluation import evaluate
+from benchmarks.training.budget import Budget
+from benchmarks.training.checkpoints import STOPPED, Checkpoints
 from cot_distill.language_model import load_pretrained
 from cot_distill.options import ModelOptions, OwnModel
 from cot_distill.teacher import read_traces, summary_of
 from grpo.options import GRPOOptions
-from grpo.pupil import train
 from grpo.pupil_options import PupilOptions
 from grpo.start import given_start
-from reasoning_kit.config import load_config, spec_from_dict
-from reasoning_kit.estimate import estimate_run
-from reasoning_kit.experiment import run
+from grpo.student import train
+from reasoning_kit.commands.estimate import estimate_run
+from reasoning_kit.config.spec import load_config, spec_from_dict
+from reasoning_kit.runs.run import run
 
 PUPIL = PupilOptions(samples=2, policy_share=0.1, writing_share=0.5, distillation=replace(SFT, schedule="cosine"))
 BUDGET = Budget("steps", 60)

@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 from tiny_policy import MODEL, SMALL, TASK
 
-from benchmarks.budget import Budget
 from benchmarks.errors import UserError
 from benchmarks.text_form import read_completion
+from benchmarks.training.budget import Budget
 from grpo.options import GRPOOptions
 from grpo.train import train
 

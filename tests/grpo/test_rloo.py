@@ -9,10 +9,10 @@ import torch
 from by_hand import TEMPERATURE, Seen, log_probabilities
 from tiny_policy import MODEL, SMALL, TASK
 
-from benchmarks.budget import Budget
-from benchmarks.checkpoints import Checkpoints
 from benchmarks.compute import CausalLMShape
 from benchmarks.errors import UserError
+from benchmarks.training.budget import Budget
+from benchmarks.training.checkpoints import Checkpoints
 from cot_distill.language_model import load_pretrained
 from grpo.options import GRPOOptions
 from grpo.rloo import PricedRLOOTrainer

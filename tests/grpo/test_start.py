@@ -12,17 +12,17 @@ from tokenizers.models import BPE
 from tokenizers.trainers import BpeTrainer
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
-from benchmarks.budget import Budget
 from benchmarks.errors import UserError
 from benchmarks.records import RECORD
 from benchmarks.task import load_task
+from benchmarks.training.budget import Budget
 from cot_distill.language_model import load_pretrained
 from cot_distill.options import ModelOptions
 from grpo.options import GRPOOptions
 from grpo.start import UNTAUGHT, given_start
 from grpo.train import train
-from reasoning_kit.config import load_config
-from reasoning_kit.experiment import run
+from reasoning_kit.config.spec import load_config
+from reasoning_kit.runs.run import run
 
 BUDGET = Budget("steps", 2)
 

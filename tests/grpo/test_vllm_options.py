@@ -12,8 +12,8 @@ import torch
 from tiny_policy import MODEL, SMALL, TASK
 from trl import GRPOConfig, RLOOConfig
 
-from benchmarks.budget import Budget
 from benchmarks.errors import UserError
+from benchmarks.training.budget import Budget
 from cot_distill.train import common_arguments
 from grpo.arguments import arguments_of
 from grpo.generation import check_server, check_vllm_generation, vllm_arguments

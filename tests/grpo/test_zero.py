@@ -8,21 +8,21 @@ import pytest
 import torch
 from tiny_policy import MODEL, SMALL, TASK
 
-from benchmarks.budget import Budget
 from benchmarks.errors import UserError
 from benchmarks.symmetries import IGNORE
 from benchmarks.task import load_task
 from benchmarks.text_form import END_THINK, read_completion
-from cot_distill.form_only import FormOnly, right_thought
+from benchmarks.training.budget import Budget
 from cot_distill.language_model import character_tokenizer
 from cot_distill.options import SFTOptions
-from cot_distill.rows import Left, lessons, programmatic, tokenized
+from cot_distill.sft_examples import Left, lessons, programmatic, tokenized
+from cot_distill.shuffled_answers import FormOnly, right_thought
 from cot_distill.train import train as distill
 from grpo.options import GRPOOptions
 from grpo.thoughts import Thoughts, course
 from grpo.train import train
-from reasoning_kit.config import load_config
-from reasoning_kit.experiment import run
+from reasoning_kit.config.spec import load_config
+from reasoning_kit.runs.run import run
 
 FAMILIES = [
     TASK,

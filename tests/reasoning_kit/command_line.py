@@ -35,7 +35,7 @@ def call(*words: str | Path, cwd: Path | None = None, stdin: str = "") -> subpro
 def workers_of(folder: Path) -> list[str]:
     """The command lines of the processes that train runs below a folder."""
     lines = [" ".join(process.info["cmdline"] or []) for process in psutil.process_iter(["cmdline"])]
-    return [line for line in lines if "reasoning_kit.worker" in line and str(folder) in line]
+    return [line for line in lines if "reasoning_kit.runs.worker" in line and str(folder) in line]
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -8,7 +8,7 @@ from command_line import contents
 
 from benchmarks.task import load_task
 from reasoning_kit.cli import main
-from reasoning_kit.config import fingerprint, load_config
+from reasoning_kit.config.spec import fingerprint, load_config
 
 HEADER = "source,question,answer,rating\n"
 

@@ -15,11 +15,11 @@ from command_line import PROGRAM, call, environment, workers_of
 
 from benchmarks.errors import UserError
 from benchmarks.evaluation import evaluate
-from benchmarks.puzzles.files import HEADER
+from benchmarks.files.csv_rows import HEADER
 from benchmarks.task import load_task
-from reasoning_kit.speed.gpu import seconds_to
-from reasoning_kit.speed.matmul import matmul_rate
-from reasoning_kit.speed.time_to_accuracy import checked_accuracy, summarise
+from reasoning_kit.bench.gpu import seconds_to
+from reasoning_kit.bench.matmul import matmul_rate
+from reasoning_kit.bench.time_to_accuracy import checked_accuracy, summarise
 from trm import pricing
 from trm.modeling import TRMForPuzzles
 from trm.options import TRMOptions

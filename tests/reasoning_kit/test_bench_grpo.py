@@ -12,11 +12,11 @@ import pytest
 import torch
 from command_line import call
 
-from benchmarks.budget import Budget
+from benchmarks.training.budget import Budget
 from grpo.step_shares import PARTS, WORK, shares
 from grpo.trainer import PricedGRPOTrainer
-from reasoning_kit.config import load_config
-from reasoning_kit.experiment import load_splits
+from reasoning_kit.config.spec import load_config
+from reasoning_kit.runs.run import load_splits
 
 pytestmark = pytest.mark.timeout(600)
 WORDS = (

@@ -15,8 +15,8 @@ from benchmarks.statistics import Difference
 from benchmarks.verifiable.sequences import Sequences
 from reasoning_kit.comparison import load_comparison
 from reasoning_kit.comparison.claims import CLAIMS, MARGIN, Claim, mean_difference, outcome, tells
-from reasoning_kit.composition import choices
-from reasoning_kit.methods import thinking_of
+from reasoning_kit.config.composition import choices
+from reasoning_kit.config.methods import thinking_of
 from reasoning_kit.report import comparison_table, markdown_table, summary, write_report
 from trm.autoregressive.configuration import AutoregressiveTRMConfig
 from trm.autoregressive.ladder import ladder

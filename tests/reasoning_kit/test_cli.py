@@ -13,8 +13,8 @@ from command_line import PROGRAM, environment
 
 from benchmarks.task import load_task
 from cot_distill.traces import styles
-from reasoning_kit.config import load_config
-from reasoning_kit.methods import TRAINED
+from reasoning_kit.config.methods import TRAINED
+from reasoning_kit.config.spec import load_config
 
 
 def processor_seconds(*words: str) -> float:
@@ -76,7 +76,8 @@ def test_doctor_finds_everything(program, tmp_path):
 
 
 def test_doctor_fails_where_something_is_missing(monkeypatch, capsys):
-    from reasoning_kit import cli, doctor
+    from reasoning_kit import cli
+    from reasoning_kit.commands import doctor
 
     monkeypatch.setattr(doctor, "find_spec", lambda name: None if name == "trl" else object())
     monkeypatch.setattr(sys, "argv", ["reasoning-kit", "doctor"])
@@ -87,7 +88,8 @@ def test_doctor_fails_where_something_is_missing(monkeypatch, capsys):
 
 
 def test_ctrl_c_says_how_to_go_on(monkeypatch, capsys):
-    from reasoning_kit import cli, compare
+    from reasoning_kit import cli
+    from reasoning_kit.commands import compare
 
     def interrupted(*_):
         raise KeyboardInterrupt

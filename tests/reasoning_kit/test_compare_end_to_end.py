@@ -9,7 +9,7 @@ import pytest
 from command_line import FIRST, contents, workers_of
 
 from benchmarks.records import RunRecord
-from reasoning_kit.methods import METHODS, TRAINED
+from reasoning_kit.config.methods import METHODS, TRAINED
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -75,7 +75,7 @@ def test_the_report_holds_every_method_and_task(smoke):
 
 
 def test_a_working_directory_with_files_called_like_packages_does_no_harm(smoke):
-    """``python -m`` would import ``datasets.py`` from where one stands; see :func:`reasoning_kit.launch._start`."""
+    """``python -m`` imports ``datasets.py`` from where one stands; see :func:`reasoning_kit.runs.launch._start`."""
     logs = "".join(path.read_text() for path in smoke.folder.rglob("log.txt"))
     assert "imported from the working directory" not in logs
 

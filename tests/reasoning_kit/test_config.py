@@ -10,9 +10,9 @@ import pytest
 
 from benchmarks.errors import UserError
 from grpo.options import GRPOOptions
-from reasoning_kit.composition import GROUPS, choices, config_folder
-from reasoning_kit.config import fingerprint, load_config, spec_from_dict
-from reasoning_kit.methods import METHODS, TRAINED
+from reasoning_kit.config.composition import GROUPS, choices, config_folder
+from reasoning_kit.config.methods import METHODS, TRAINED
+from reasoning_kit.config.spec import fingerprint, load_config, spec_from_dict
 
 FILES = sorted(config_folder().rglob("*.yaml"))
 

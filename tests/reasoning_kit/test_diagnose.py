@@ -12,9 +12,9 @@ from rich.console import Console
 
 from benchmarks.errors import UserError
 from benchmarks.records import RECORD, RunRecord
-from reasoning_kit.config import load_config
-from reasoning_kit.diagnose import diagnose_run
-from reasoning_kit.experiment import run
+from reasoning_kit.commands.diagnose import diagnose_run
+from reasoning_kit.config.spec import load_config
+from reasoning_kit.runs.run import run
 
 TINY = (
     "task=[addition-4x4]", "method=[grpo]", "budget.unit=steps", "budget.limit=30", "train_size=64", "test_size=8",

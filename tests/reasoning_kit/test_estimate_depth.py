@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from benchmarks.text_form import completion_text
-from cot_distill.generation import Completion
+from cot_distill.generators.base import Completion
 from cot_distill.solver import CausalLMSolver
-from reasoning_kit.config import load_config
-from reasoning_kit.estimate import estimate_run
-from reasoning_kit.experiment import load_solver, load_splits, run
+from reasoning_kit.commands.estimate import estimate_run
+from reasoning_kit.config.spec import load_config
+from reasoning_kit.runs.run import load_solver, load_splits, run
 
 TASK = "task.addition-10-long"
 SMALL = (

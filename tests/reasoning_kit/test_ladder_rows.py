@@ -11,8 +11,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.errors import UserError
 from cot_distill.language_model import load_pretrained
-from reasoning_kit.config import load_config
-from reasoning_kit.experiment import load_solver, load_splits, run
+from reasoning_kit.config.spec import load_config
+from reasoning_kit.runs.run import load_solver, load_splits, run
 from trm.autoregressive.ladder import ladder
 
 SMALL = [
@@ -126,8 +126,8 @@ def test_bench_refinement_measures_a_run(trained, tmp_path):
 def test_bench_refinement_measures_the_claims(tmp_path, monkeypatch):
     from rich.console import Console
 
-    from reasoning_kit.speed import refinement
-    from reasoning_kit.speed.refinement_command import bench_refinement
+    from reasoning_kit.studies.autoregressive import decoding_cost as refinement
+    from reasoning_kit.studies.autoregressive.command import bench_refinement
 
     monkeypatch.setattr(refinement, "PREFIXES", (8, 16, 32))
     monkeypatch.setattr(refinement, "STEPS", (1, 2, 4))
@@ -143,7 +143,7 @@ def test_bench_refinement_measures_the_claims(tmp_path, monkeypatch):
 
 def test_a_token_of_many_steps_is_refined_as_often_as_it_says(monkeypatch):
     """What is timed is what ``generate`` does, and costs what the formula says."""
-    from reasoning_kit.speed import refinement
+    from reasoning_kit.studies.autoregressive import decoding_cost as refinement
 
     monkeypatch.setattr(refinement, "STEPS", (1, 3))
     monkeypatch.setattr("trm.layers.product", torch.nn.functional.linear)  # the counter does not know oneDNN's

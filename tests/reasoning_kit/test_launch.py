@@ -17,11 +17,11 @@ from command_line import contents
 from rich.console import Console
 
 from benchmarks.errors import UserError
-from reasoning_kit import launch as launching
 from reasoning_kit.comparison import load_comparison
-from reasoning_kit.config import fingerprint, load_config
-from reasoning_kit.launch import launch, outcome, progress_table
-from reasoning_kit.results import is_finished, settle
+from reasoning_kit.config.spec import fingerprint, load_config
+from reasoning_kit.runs import launch as launching
+from reasoning_kit.runs.launch import launch, outcome, progress_table
+from reasoning_kit.runs.results import is_finished, settle
 
 TASK = "sudoku-4x4"
 PROBLEMS = {TASK: f"data-of-{TASK}"}  # as the runs of run_factory have them
@@ -223,7 +223,7 @@ def _appears(path, patience: float = 60.0) -> str:
 def test_a_worker_ends_when_its_launcher_is_killed(tmp_path):
     worker = f"""
 import os, threading, time
-from reasoning_kit.worker import _end_with_parent
+from reasoning_kit.runs.worker import _end_with_parent
 threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
 open({str(tmp_path / "new")!r}, "w").write(str(os.getpid()))
 os.rename({str(tmp_path / "new")!r}, {str(tmp_path / "pid")!r})
@@ -246,7 +246,9 @@ def test_two_processes_never_write_one_run(tmp_path):
     with (tmp_path / "log.txt").open("a") as log:
         fcntl.flock(log, fcntl.LOCK_SH)  # which only a worker that wants the run for itself objects to
         done = subprocess.run(
-            [sys.executable, "-m", "reasoning_kit.worker", "spec.json", str(tmp_path)], capture_output=True, text=True
+            [sys.executable, "-m", "reasoning_kit.runs.worker", "spec.json", str(tmp_path)],
+            capture_output=True,
+            text=True,
         )
     assert done.returncode == 2
     message = json.loads(done.stdout.splitlines()[-1])
@@ -257,7 +259,7 @@ def test_two_processes_never_write_one_run(tmp_path):
 def test_a_crash_is_told_with_its_log(tmp_path):
     (tmp_path / "spec.json").write_text("{}")
     done = subprocess.run(
-        [sys.executable, "-m", "reasoning_kit.worker", str(tmp_path / "spec.json"), str(tmp_path)],
+        [sys.executable, "-m", "reasoning_kit.runs.worker", str(tmp_path / "spec.json"), str(tmp_path)],
         capture_output=True,
         text=True,
         env=os.environ | {"OMP_NUM_THREADS": "1"},

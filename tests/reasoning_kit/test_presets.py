@@ -7,10 +7,10 @@ from functools import cache
 import pytest
 import torch
 
-from benchmarks.budget import Budget
-from reasoning_kit.composition import choices
-from reasoning_kit.config import ExperimentConfig, load_config
-from reasoning_kit.methods import METHODS
+from benchmarks.training.budget import Budget
+from reasoning_kit.config.composition import choices
+from reasoning_kit.config.methods import METHODS
+from reasoning_kit.config.spec import ExperimentConfig, load_config
 from trm import pricing
 from trm.configuration import TRMConfig
 from trm.modeling import TRMForPuzzles

@@ -12,10 +12,10 @@ from tiny_pretrained import save_tiny
 from benchmarks.errors import UserError
 from benchmarks.records import RunRecord
 from grpo.options import GRPOOptions
-from reasoning_kit.compare import check_teachers
-from reasoning_kit.composition import config_folder
-from reasoning_kit.config import load_config, spec_from_dict
-from reasoning_kit.experiment import run
+from reasoning_kit.commands.compare import check_teachers
+from reasoning_kit.config.composition import config_folder
+from reasoning_kit.config.spec import load_config, spec_from_dict
+from reasoning_kit.runs.run import run
 
 DATA = Path(os.environ.get("REASONING_KIT_DATA", Path(__file__).parents[3] / "shared" / "data"))
 RECIPES = ("gpu-grpo-gsm8k", "gpu-grpo-countdown")

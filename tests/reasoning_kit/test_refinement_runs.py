@@ -11,16 +11,14 @@ import torch
 from rich.console import Console
 
 from benchmarks.errors import UserError
-from benchmarks.puzzles.sudoku import Sudoku
+from benchmarks.puzzles.sudoku.task import Sudoku
 from benchmarks.verifiable.arithmetic import Arithmetic
 from benchmarks.verifiable.sequences import Sequences
-from reasoning_kit.config import load_config
-from reasoning_kit.experiment import load_solver, load_splits, run
-from reasoning_kit.report.looks import LOOKS
-from reasoning_kit.report.refinement import _price, refinement_page
-from reasoning_kit.speed.difficulty import token_kinds
-from reasoning_kit.speed.refinement_command import _traces, bench_refinement
-from reasoning_kit.speed.refinement_run import (
+from reasoning_kit.config.spec import load_config
+from reasoning_kit.report.styles import LOOKS
+from reasoning_kit.runs.run import load_solver, load_splits, run
+from reasoning_kit.studies.autoregressive.aggregate import Measured, difficulty, sections
+from reasoning_kit.studies.autoregressive.cache_policies import (
     KEY_VALUES,
     SWEEPS,
     Scored,
@@ -29,7 +27,9 @@ from reasoning_kit.speed.refinement_run import (
     score,
     weight_bytes,
 )
-from reasoning_kit.speed.refinement_table import Measured, difficulty, sections
+from reasoning_kit.studies.autoregressive.command import _traces, bench_refinement
+from reasoning_kit.studies.autoregressive.difficulty import token_kinds
+from reasoning_kit.studies.autoregressive.page import _price, refinement_page
 from trm.autoregressive.configuration import Mode, Policy
 
 SMALL = [
@@ -55,7 +55,7 @@ def comparison(tmp_path_factory):
 
 
 def loaded(folder):
-    from reasoning_kit.inspect_run import load_run
+    from reasoning_kit.runs.finished import load_run
 
     spec = load_run(folder)
     task, splits = load_splits(spec)
@@ -311,7 +311,7 @@ def test_every_training_mode_is_in_the_figure_of_policies(mode):
 
 @pytest.mark.parametrize("policy", ["per_depth", "committed"])
 def test_prompts_refined_together_ahead_of_their_rows_are_continued_as_alone(comparison, policy, monkeypatch):
-    from trm.autoregressive import decoding
+    from trm.autoregressive import engine as decoding
 
     monkeypatch.setattr(decoding, "PREFILLED", 20)  # several batches, of prompts of different length
     _, solver, _ = loaded(comparison / "addition-10-long" / "ar_adaptive" / "seed-0")

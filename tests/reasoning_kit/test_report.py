@@ -12,8 +12,8 @@ from rich.console import Console
 from reasoning_kit.comparison import load_comparison
 from reasoning_kit.report import comparison_table, formatting, write_report
 from reasoning_kit.report.figures import training_figure
-from reasoning_kit.report.looks import looks_of
 from reasoning_kit.report.player import marked, stage, wrong_cells
+from reasoning_kit.report.styles import looks_of
 
 EVIL = "<img src=x onerror=alert(1)></script><think>"
 

@@ -15,11 +15,11 @@ import pytest
 import torch
 from command_line import PROGRAM, call, environment, workers_of
 
-from benchmarks.checkpoints import Checkpoints, checkpoints_in
 from benchmarks.records import RunRecord, load_predictions
-from reasoning_kit.config import RunSpec, fingerprint, load_config
-from reasoning_kit.experiment import run
-from reasoning_kit.results import TRAINER, Unfinished, take_up
+from benchmarks.training.checkpoints import Checkpoints, checkpoints_in
+from reasoning_kit.config.spec import RunSpec, fingerprint, load_config
+from reasoning_kit.runs.results import TRAINER, Unfinished, take_up
+from reasoning_kit.runs.run import run
 
 SMALL = (
     "task=sudoku-4x4", "method=trm", "budget.unit=steps", "train_size=50", "test_size=8", "evaluation.curve_problems=4",
@@ -69,7 +69,7 @@ def test_killed_and_stopped_it_goes_on_and_its_record_is_the_undisturbed_one(tmp
     assert not (folder / "record.json").exists()
 
     worker = subprocess.Popen(
-        [sys.executable, "-m", "reasoning_kit.worker", str(folder / "spec.json"), str(folder), "0.005"],
+        [sys.executable, "-m", "reasoning_kit.runs.worker", str(folder / "spec.json"), str(folder), "0.005"],
         env=environment(), stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     messages = []

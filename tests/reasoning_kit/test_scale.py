@@ -15,10 +15,10 @@ from command_line import call
 from benchmarks.errors import UserError
 from benchmarks.evaluation import evaluate
 from benchmarks.splits import prove_disjoint
-from reasoning_kit.inspect_run import chosen_problems
-from reasoning_kit.longer_recursion import Rollouts, Settings, check, measure
-from reasoning_kit.scale import load_recursive, load_recursive_run
-from reasoning_kit.speed.trm_solve import bench_solve, measure_solve
+from reasoning_kit.bench.trm_solve import bench_solve, measure_solve
+from reasoning_kit.runs.finished import chosen_problems
+from reasoning_kit.scaling.scale import load_recursive, load_recursive_run
+from trm.scaling import Rollouts, Settings, check, measure
 from trm.solver import TRMSolver
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]

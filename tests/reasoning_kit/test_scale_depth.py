@@ -13,11 +13,11 @@ from rich.console import Console
 
 from benchmarks.errors import UserError
 from benchmarks.evaluation import evaluate
-from reasoning_kit import experiment
-from reasoning_kit.config import load_config
-from reasoning_kit.inspect_run import chosen_problems, load_quietly, load_run
-from reasoning_kit.longer_depth import SURE, Settings, deepens, measure
-from reasoning_kit.scale import scale_run
+from cot_distill.scaling.token_depth import SURE, Settings, deepens, measure
+from reasoning_kit.config.spec import load_config
+from reasoning_kit.runs import run as experiment
+from reasoning_kit.runs.finished import chosen_problems, load_quietly, load_run
+from reasoning_kit.scaling.scale import scale_run
 from trm.autoregressive import AutoregressiveTRMConfig, AutoregressiveTRMForCausalLM
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]

@@ -10,8 +10,8 @@ import pytest
 from command_line import call
 
 from benchmarks.evaluation import evaluate
-from reasoning_kit.inspect_run import chosen_problems, load_quietly, load_run
-from reasoning_kit.longer_tokens import Settings, measure
+from cot_distill.scaling.tokens import Settings, measure
+from reasoning_kit.runs.finished import chosen_problems, load_quietly, load_run
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 

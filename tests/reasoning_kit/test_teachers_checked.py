@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.errors import UserError
-from reasoning_kit.compare import check_teachers
-from reasoning_kit.config import load_config
+from reasoning_kit.commands.compare import check_teachers
+from reasoning_kit.config.spec import load_config
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,9 @@ from tiny_pretrained import save_tiny
 
 from benchmarks.errors import UserError
 from benchmarks.records import RECORD, RunRecord
-from reasoning_kit.config import load_config
-from reasoning_kit.inspect_run import load_run
-from reasoning_kit.teach import read_options
+from reasoning_kit.commands.teach import read_options
+from reasoning_kit.config.spec import load_config
+from reasoning_kit.runs.finished import load_run
 
 
 def unsafe(*overrides):

@@ -12,7 +12,7 @@ from rich.style import Style
 
 from reasoning_kit.comparison import load_comparison
 from reasoning_kit.report import comparison_table, formatting, markdown_table, write_report
-from reasoning_kit.report.looks import COLOURS, LOOKS, MARKERS, OTHER, looks_of, variant_look
+from reasoning_kit.report.styles import COLOURS, LOOKS, MARKERS, OTHER, looks_of, variant_look
 
 ACCURACY = {"hrm": 0.55} | {f"trm_{i}": 0.7 + 0.02 * (i - 6) for i in range(1, 11)} | {"trm_deep": 0.99}
 BUDGET = {"unit": "steps", "limit": 900}

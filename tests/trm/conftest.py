@@ -10,14 +10,14 @@ import pytest
 import torch
 from transformers import set_seed
 
-from benchmarks.budget import Budget, BudgetCallback, Meter
 from benchmarks.grid_task import GridTask
 from benchmarks.problem import Answer, Problem, Verdict
 from benchmarks.symmetries import IGNORE, Symmetries
 from benchmarks.task import Measure
+from benchmarks.training.budget import Budget, BudgetCallback, Meter
 from trm.arguments import training_arguments
+from trm.dataset import Examples
 from trm.ema import EMACallback
-from trm.examples import Examples
 from trm.modeling import TRMForPuzzles
 from trm.options import TRMOptions
 from trm.trainer import TRMTrainer, build

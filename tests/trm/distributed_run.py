@@ -10,7 +10,7 @@ import torch
 from accelerate import PartialState
 from conftest import TINY, Backwards
 
-from benchmarks.budget import Budget
+from benchmarks.training.budget import Budget
 from trm.options import TRMOptions
 from trm.trainer import train
 

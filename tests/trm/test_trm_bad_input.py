@@ -8,9 +8,9 @@ import pytest
 import torch
 from transformers import GPT2Config, TrainerCallback
 
-from benchmarks.budget import Budget
 from benchmarks.errors import UserError
 from benchmarks.task import load_task
+from benchmarks.training.budget import Budget
 from trm import trainer as training
 from trm.modeling import TRMForPuzzles
 from trm.options import TRMOptions

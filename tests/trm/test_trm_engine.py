@@ -14,20 +14,20 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks.budget import Budget
 from benchmarks.errors import UserError
 from benchmarks.task import load_task
+from benchmarks.training.budget import Budget
+from trm.compilation import compile_recursion
 from trm.configuration import TRMConfig
-from trm.draws import Draws
+from trm.cpu_matmul import TALL, as_recorded, product
+from trm.dataset import Examples
 from trm.ema import EMACallback
-from trm.engine import compile_recursion
-from trm.examples import Examples
 from trm.halting import minimum_steps
 from trm.losses import supervision_loss
 from trm.modeling import TRMForPuzzles
 from trm.optimizers import build_optimizer
 from trm.options import TRMOptions
-from trm.products import TALL, as_recorded, product
+from trm.random_numbers import Draws
 from trm.supervision import DeepSupervision
 from trm.trainer import build, train
 

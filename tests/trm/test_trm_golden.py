@@ -14,10 +14,10 @@ import pytest
 import torch
 
 from trm.configuration import TRMConfig
+from trm.cpu_matmul import as_recorded
 from trm.modeling import TRMForPuzzles
 from trm.optimizers import build_optimizer
 from trm.options import TRMOptions
-from trm.products import as_recorded
 from trm.supervision import DeepSupervision
 
 PINNED = Path(__file__).parent / "golden" / "pinned.json"

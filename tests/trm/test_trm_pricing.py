@@ -12,8 +12,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from trm import pricing
 from trm.configuration import TRMConfig
+from trm.cpu_matmul import as_recorded
 from trm.modeling import TRMForPuzzles
-from trm.products import as_recorded
 from trm.supervision import DeepSupervision
 
 SIZES = {"vocabulary_size": 7, "positions": 24, "width": 32, "heads": 4, "inner_multiple": 16, "T": 2, "n": 3}

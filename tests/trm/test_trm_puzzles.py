@@ -7,13 +7,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from benchmarks.budget import Budget
 from benchmarks.errors import UserError
 from benchmarks.evaluation import evaluate
-from trm.draws import Draws
-from trm.examples import Examples, PuzzleTable
+from benchmarks.training.budget import Budget
+from trm.dataset import Examples, PuzzleTable
 from trm.modeling import TRMForPuzzles
 from trm.options import TRMOptions
+from trm.random_numbers import Draws
 from trm.solver import TRMSolver
 from trm.trainer import train
 

@@ -17,10 +17,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from benchmarks.budget import Budget
-from benchmarks.checkpoints import Checkpoints, checkpoints_in, newest
 from benchmarks.errors import UserError
 from benchmarks.task import load_task
+from benchmarks.training.budget import Budget
+from benchmarks.training.checkpoints import Checkpoints, checkpoints_in, newest
 from trm.options import TRMOptions
 from trm.trainer import train
 
@@ -35,7 +35,7 @@ def run(folder: Path, pipe=None, precision: str = "float32", every: int = 0) -> 
     ``every`` so many steps it saves, after every step (by the clock) if 0.
     """
     torch.set_num_threads(1)
-    logging.getLogger("benchmarks.checkpoints").addHandler(logging.FileHandler(folder.with_suffix(".log")))
+    logging.getLogger("benchmarks.training.checkpoints").addHandler(logging.FileHandler(folder.with_suffix(".log")))
     steps = {"save_strategy": "steps", "save_steps": every, "save_total_limit": 2}
     task = load_task("sudoku", size=4)
     trained = train(
@@ -56,7 +56,7 @@ def run(folder: Path, pipe=None, precision: str = "float32", every: int = 0) -> 
 def processes():
     """Real processes, without the seconds of imports: the server that starts them has them done."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["trm.trainer", "benchmarks.puzzles.sudoku"])
+    context.set_forkserver_preload(["trm.trainer", "benchmarks.puzzles.sudoku.task"])
     return context
 
 
@@ -276,7 +276,7 @@ def test_weights_alone_are_not_resumed_from(tmp_path):
 
 
 def test_a_checkpoint_of_more_processes_is_refused(saved, tmp_path):
-    from benchmarks.checkpoints import seal
+    from benchmarks.training.checkpoints import seal
 
     folder = shutil.copytree(saved, tmp_path / "run")
     seal(folder / "checkpoint-6", 6, processes=2)

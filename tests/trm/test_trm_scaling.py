@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.budget import Budget
 from benchmarks.errors import UserError
 from benchmarks.evaluation import evaluate
+from benchmarks.training.budget import Budget
 from trm import pricing
 from trm.modeling import TRMForPuzzles
 from trm.options import TRMOptions

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from trm import pricing
-from trm.examples import PuzzleTable
+from trm.dataset import PuzzleTable
 from trm.modeling import TRMForPuzzles
 from trm.options import TRMOptions
 from trm.solver import TRMSolver

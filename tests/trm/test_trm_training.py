@@ -8,12 +8,12 @@ import sys
 import pytest
 import torch
 
-from benchmarks.budget import Budget
 from benchmarks.errors import UserError
 from benchmarks.evaluation import evaluate
+from benchmarks.training.budget import Budget
 from trm import pricing
-from trm.draws import Draws
 from trm.options import DirectOptions, TRMOptions
+from trm.random_numbers import Draws
 from trm.solver import TRMSolver
 from trm.trainer import TRMTrainer, build, train
 

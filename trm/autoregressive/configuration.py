@@ -74,7 +74,7 @@ class AutoregressiveTRMConfig(PretrainedConfig):
         ponder_cost: weight of ACT's passes in the loss.
         training_depth: supervision steps of a training batch: all of them (``full``); from 1 to all of them in equal
             shares of the budget (``growing``); or drawn anew for each batch (``random``).
-        training_mode: what positions see of their prefix in training, see :mod:`trm.autoregressive.modes`.
+        training_mode: what positions see of their prefix in training, see :mod:`trm.autoregressive.sequence`.
         sweeps: of ``jacobi``; 1 is ``parallel``.
         training_sweeps: ``fixed``, or ``random``: from 2 to ``sweeps``, drawn anew for each training batch.
         cache_policy: what is kept of a token when decoding, see :mod:`trm.autoregressive.cache`; ``None``: the partner

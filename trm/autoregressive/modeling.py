@@ -24,8 +24,8 @@ from transformers.utils import ModelOutput
 from trm.autoregressive.attention import angles
 from trm.autoregressive.cache import SlotCache
 from trm.autoregressive.configuration import AutoregressiveTRMConfig
-from trm.autoregressive.modes import Refined, sweep
 from trm.autoregressive.recursion import ACT_BIAS, Hidden, Recursion, positions_of
+from trm.autoregressive.sequence import Refined, sweep
 from trm.layers import Linear, Rotary, rms_norm, truncated_normal_
 from trm.modeling import HALTING_BIAS
 
@@ -137,13 +137,13 @@ class AutoregressiveTRMModel(AutoregressiveTRMPreTrainedModel):
         **_: Any,
     ) -> RefinedOutput:
         """Refine all positions, in the configuration's training mode; or, with a cache, those that it does not hold
-        yet (:mod:`trm.autoregressive.generation`).
+        yet (:mod:`trm.autoregressive.lockstep`).
 
         Args:
             last_only: with a cache, give the answer of the last position alone.
         """
         if use_cache or past_key_values is not None:
-            from trm.autoregressive.generation import extend
+            from trm.autoregressive.lockstep import extend
 
             return extend(self, input_ids, attention_mask, past_key_values, last_only)
         mask = None if attention_mask is None or bool(attention_mask.all()) else attention_mask.bool()
@@ -272,9 +272,9 @@ class AutoregressiveTRMForCausalLM(AutoregressiveTRMPreTrainedModel, GenerationM
             ends: tokens that end a row.
             rows: of a batch.
             on_result: gets each prompt's index, its new tokens and how many supervision steps each took.
-            options: of :class:`trm.autoregressive.decoding.Decoding`.
+            options: of :class:`trm.autoregressive.engine.Decoding`.
         """
-        from trm.autoregressive.decoding import Decoding, Engine
+        from trm.autoregressive.engine import Decoding, Engine
 
         engine = Engine(self, Decoding(batch_size=rows, **options))
         engine.decode(prompts, ends, on_result=lambda index, result: on_result(index, result.ids, result.steps))

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from benchmarks.errors import UserError
-from benchmarks.puzzles import arc_files
-from benchmarks.puzzles.arc_files import ArcTask, Pair, read_tasks
+from benchmarks.puzzles.arc import files as arc_files
+from benchmarks.puzzles.arc.files import ArcTask, Pair, read_tasks
 
 TASK: dict[str, Any] = {
     "train": [{"input": [[0, 1], [2, 3]], "output": [[9]]}, {"input": [[5]], "output": [[6, 7]]}],

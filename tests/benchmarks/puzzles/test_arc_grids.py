@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.puzzles.arc_grids import (
+from benchmarks.puzzles.arc.grids import (
     SIDE,
     crop,
     is_grid,

@@ -13,9 +13,9 @@ import pytest
 
 from benchmarks.errors import UserError
 from benchmarks.problem import Problem
-from benchmarks.puzzles import arc_splits
-from benchmarks.puzzles.arc import ARC
-from benchmarks.puzzles.arc_grids import to_grid, to_text, turned
+from benchmarks.puzzles.arc import splits as arc_splits
+from benchmarks.puzzles.arc.grids import to_grid, to_text, turned
+from benchmarks.puzzles.arc.task import ARC
 from benchmarks.splits import prove_disjoint
 
 TRAIN_1, TEST_1 = "arc_agi_1/training.json.gz", "arc_agi_1/evaluation.json.gz"

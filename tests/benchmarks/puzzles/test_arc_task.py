@@ -12,10 +12,10 @@ import torch
 from benchmarks.errors import UserError
 from benchmarks.evaluation import Prediction, Solution
 from benchmarks.problem import Answer, Problem, Verdict
-from benchmarks.puzzles.arc import ARC
-from benchmarks.puzzles.arc_grids import pair_orbit, to_grid, to_text
-from benchmarks.puzzles.arc_score import puzzle_score
-from benchmarks.puzzles.arc_variants import PuzzleVariants
+from benchmarks.puzzles.arc.grids import pair_orbit, to_grid, to_text
+from benchmarks.puzzles.arc.score import puzzle_score
+from benchmarks.puzzles.arc.task import ARC
+from benchmarks.puzzles.arc.variants import PuzzleVariants
 from benchmarks.symmetries import IGNORE
 from benchmarks.task import load_task
 from benchmarks.text_form import completion_text, prompt_text, read_completion

@@ -5,8 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
-from benchmarks.puzzles.arc_grids import to_grid, to_text, turned
-from benchmarks.puzzles.arc_variants import PuzzleVariants, _shuffled
+from benchmarks.puzzles.arc.grids import to_grid, to_text, turned
+from benchmarks.puzzles.arc.variants import PuzzleVariants, _shuffled
 
 PUZZLES = {
     "one colour, no symmetry": (("0300/0033", "30"),),

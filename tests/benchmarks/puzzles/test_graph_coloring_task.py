@@ -10,9 +10,9 @@ import torch
 
 from benchmarks.errors import UserError
 from benchmarks.problem import Answer, Problem
-from benchmarks.puzzles import graph_coloring_rules as rules
-from benchmarks.puzzles.graph_coloring import GraphColoring
-from benchmarks.puzzles.graph_coloring_search import solving_steps
+from benchmarks.puzzles.graph_coloring import rules
+from benchmarks.puzzles.graph_coloring.search import solving_steps
+from benchmarks.puzzles.graph_coloring.task import GraphColoring
 from benchmarks.splits import split_of
 from benchmarks.symmetries import IGNORE
 from benchmarks.task import load_task
@@ -323,7 +323,7 @@ def test_a_search_can_be_led_to_every_right_answer() -> None:
 
 
 def test_too_few_problems_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("benchmarks.puzzles.graph_coloring.PATIENCE", 500)
+    monkeypatch.setattr("benchmarks.puzzles.graph_coloring.task.PATIENCE", 500)
     with pytest.raises(UserError, match="different problems for the train split") as error:
         GraphColoring(4, 3).generate("train", 10_000, seed=0)
     assert error.value.where == "graph-coloring-4x3"

@@ -25,11 +25,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from benchmarks.errors import UserError
+from benchmarks.files.csv_rows import HEADER, read_rows
+from benchmarks.files.hub import hub_rows, is_hub, whole_name
 from benchmarks.problem import Problem
-from benchmarks.puzzles.files import HEADER, read_rows
-from benchmarks.puzzles.hub import hub_rows, is_hub, whole_name
-from benchmarks.puzzles.maze import Maze
-from benchmarks.puzzles.sudoku import Sudoku
+from benchmarks.puzzles.maze.task import Maze
+from benchmarks.puzzles.sudoku.task import Sudoku
 from benchmarks.task import Task
 
 Rows = Sequence[dict[str, Any]]
@@ -319,7 +319,7 @@ def small_hub() -> Iterator[ThreadingHTTPServer]:
 CLIENT = """
 import json, sys
 from benchmarks.errors import UserError
-from benchmarks.puzzles.files import read_rows
+from benchmarks.files.csv_rows import read_rows
 
 for name in sys.argv[1:]:
     try:

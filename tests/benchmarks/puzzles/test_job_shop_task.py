@@ -10,9 +10,9 @@ import torch
 
 from benchmarks.errors import UserError
 from benchmarks.problem import Answer, Problem
-from benchmarks.puzzles.job_shop import NUMBERS, JobShop
-from benchmarks.puzzles.job_shop_rules import Shop, canonical_form
-from benchmarks.puzzles.job_shop_search import has_one_schedule, shortest
+from benchmarks.puzzles.job_shop.rules import Shop, canonical_form
+from benchmarks.puzzles.job_shop.search import has_one_schedule, shortest
+from benchmarks.puzzles.job_shop.task import NUMBERS, JobShop
 from benchmarks.splits import prove_disjoint, split_of
 
 TASKS = [

@@ -9,7 +9,7 @@ import torch
 
 from benchmarks.errors import UserError
 from benchmarks.problem import Answer, Problem
-from benchmarks.puzzles.maze import Maze
+from benchmarks.puzzles.maze.task import Maze
 from benchmarks.splits import prove_disjoint, split_of
 
 QUESTION = "S  #  ## #  G#  "  # 4x4: the first column leads from S to G

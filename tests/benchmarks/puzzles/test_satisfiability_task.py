@@ -9,8 +9,8 @@ import torch
 
 from benchmarks.errors import UserError
 from benchmarks.problem import Answer, Problem
-from benchmarks.puzzles import satisfiability_formulas as formulas
-from benchmarks.puzzles.satisfiability import Satisfiability
+from benchmarks.puzzles.satisfiability import formulas
+from benchmarks.puzzles.satisfiability.task import Satisfiability
 from benchmarks.splits import prove_disjoint, split_of
 from benchmarks.symmetries import IGNORE
 from benchmarks.task import Split

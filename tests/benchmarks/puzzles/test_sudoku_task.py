@@ -11,9 +11,9 @@ import torch
 
 from benchmarks.errors import UserError
 from benchmarks.problem import Answer, Problem
-from benchmarks.puzzles.sudoku import Sudoku
-from benchmarks.puzzles.sudoku_rules import orbits
-from benchmarks.puzzles.sudoku_search import guesses_needed
+from benchmarks.puzzles.sudoku.rules import orbits
+from benchmarks.puzzles.sudoku.search import guesses_needed
+from benchmarks.puzzles.sudoku.task import Sudoku
 from benchmarks.splits import build_splits, prove_disjoint, split_of
 from benchmarks.task import load_task
 

@@ -9,7 +9,7 @@ import datasets
 import pytest
 
 from benchmarks.errors import UserError
-from benchmarks.puzzles.hub import hub_rows, whole_name
+from benchmarks.files.hub import hub_rows, whole_name
 from benchmarks.task import load_task
 
 CARD = """---

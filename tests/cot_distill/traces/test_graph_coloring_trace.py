@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from benchmarks.puzzles.graph_coloring import GraphColoring
+from benchmarks.puzzles.graph_coloring.task import GraphColoring
 from cot_distill.traces import trace_steps
 from cot_distill.traces.graph_coloring import check, trace
 

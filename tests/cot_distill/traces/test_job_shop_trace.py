@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from benchmarks.problem import Problem
-from benchmarks.puzzles.job_shop import JobShop
+from benchmarks.puzzles.job_shop.task import JobShop
 from cot_distill.traces import trace_steps
 from cot_distill.traces.job_shop import check, trace
 

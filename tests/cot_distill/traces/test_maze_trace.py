@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from benchmarks.puzzles.maze import Maze
+from benchmarks.puzzles.maze.task import Maze
 from cot_distill.traces.maze import STYLES, check, trace
 
 

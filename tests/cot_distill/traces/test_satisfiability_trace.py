@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from benchmarks.puzzles.satisfiability import Satisfiability
+from benchmarks.puzzles.satisfiability.task import Satisfiability
 from cot_distill.traces import trace_steps
 from cot_distill.traces.satisfiability import check, trace
 

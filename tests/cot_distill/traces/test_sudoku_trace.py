@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from benchmarks.problem import Problem
-from benchmarks.puzzles.sudoku import Sudoku
+from benchmarks.puzzles.sudoku.task import Sudoku
 from cot_distill.traces import trace_steps
 from cot_distill.traces.sudoku import STYLES, check, trace
 

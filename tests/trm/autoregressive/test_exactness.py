@@ -9,10 +9,10 @@ from benchmarks.errors import UserError
 from trm.autoregressive import AutoregressiveTRMConfig, AutoregressiveTRMForCausalLM
 from trm.autoregressive.attention import At
 from trm.autoregressive.cache import SlotCache
-from trm.autoregressive.decoding import Decoding, Engine
-from trm.autoregressive.generation import adaptive, fixed, oracle, walk
-from trm.autoregressive.modes import jacobi, sequential
+from trm.autoregressive.engine import Decoding, Engine
+from trm.autoregressive.lockstep import adaptive, fixed, oracle, walk
 from trm.autoregressive.recursion import positions_of, role
+from trm.autoregressive.sequence import jacobi, sequential
 from trm.layers import rms_norm
 
 CLOSE = {"rtol": 0, "atol": 1e-5}

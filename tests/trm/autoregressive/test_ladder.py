@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.errors import UserError
 from trm.autoregressive import AutoregressiveTRMConfig, AutoregressiveTRMForCausalLM
 from trm.autoregressive.configuration import Policy
-from trm.autoregressive.decoding import Decoding, Engine
+from trm.autoregressive.engine import Decoding, Engine
 from trm.autoregressive.ladder import ladder, rung
 from trm.autoregressive.pricing import RefinementPrice
 

@@ -1,0 +1,290 @@
+"""RL first, then distillation: the policy that GRPO trained writes traces, and a pupil learns those that are right.
+
+DeepSeek-R1 (arXiv 2501.12948, section 2.4) makes its small models in this way. Here all of it comes from one budget:
+the policy with its start checkpoint, the writing of traces, right or wrong, and the pupil's training. Traces stand in
+the form of ``reasoning-kit teach``, so that others can learn from them too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from trl import SFTConfig
+
+from benchmarks.compute import Cost, language_model_price
+from benchmarks.errors import UserError
+from benchmarks.evaluation import batched
+from benchmarks.problem import Problem
+from benchmarks.records import write_atomically
+from benchmarks.splits import Splits
+from benchmarks.task import Task
+from benchmarks.training.budget import Budget, Meter
+from benchmarks.training.checkpoints import ONLY_IF_ARGUED, STOPPED, Checkpoints
+from benchmarks.training.trainer_options import checked_options
+from cot_distill.generators.base import Completion, Sampling
+from cot_distill.generators.transformers import TransformersGenerator
+from cot_distill.language_model import load_tokenizer, model_config
+from cot_distill.options import ModelOptions
+from cot_distill.sample_log import Row, SampleLog, set_aside
+from cot_distill.solver import CausalLMSolver
+from cot_distill.teacher import SUMMARY, TRACES, judged, summarise
+from cot_distill.teacher_sources import own_model
+from cot_distill.train import TrainedLanguageModel
+from cot_distill.train import train as distill
+from grpo.options import GRPOOptions
+from grpo.train import TrainedPolicy
+from grpo.train import train as train_policy
+
+POLICY, WRITTEN, PUPIL = "policy", "traces", "pupil"  # folders of a run; the first and the last also of its trainer
+WHERE = "method.grpo.pupil"
+
+
+@dataclass(kw_only=True)
+class TaughtPupil(TrainedLanguageModel):
+    """A pupil; its meter holds what the whole run spent.
+
+    Attributes:
+        policy: its teacher, whose model is on the CPU.
+        teaching: what came of the writing, as ``teacher.json`` has it.
+        costs: of each phase: ``policy``, ``writing``, ``pupil``.
+    """
+
+    policy: TrainedPolicy
+    teaching: dict[str, Any]
+    costs: dict[str, Cost]
+
+
+def train(
+    task: Task,
+    problems: Sequence[Problem],
+    options: GRPOOptions,
+    model_options: ModelOptions,
+    budget: Budget,
+    seed: int,
+    output_dir: Path,
+    keep: Path,
+    milestones: Sequence[float] = (),
+    at_milestone: Callable[[CausalLMSolver, Cost], None] | None = None,
+    on_progress: Callable[[Cost], None] | None = None,
+    at_start: Callable[[CausalLMSolver], None] | None = None,
+    at_policy: Callable[[CausalLMSolver], None] | None = None,
+    checkpoints: Checkpoints = ONLY_IF_ARGUED,
+) -> TaughtPupil:
+    """Train a policy, let it write, and train a pupil, until the budget is spent.
+
+    Args:
+        keep: gets ``policy``, the policy's weights, and ``traces``.
+        milestones: shares of the whole budget; those before the policy's share ends are of the policy, those in the
+            pupil's training of the pupil, and while traces are written there is nothing to measure.
+        at_start, at_policy: get a solver over the start checkpoint, and over the policy.
+        checkpoints: of both trainings. What is written goes to the disk batch by batch, and is charged as it was when
+            a stopped run goes on.
+        (the others): as :func:`grpo.train.train`.
+
+    Raises:
+        UserError: as :func:`grpo.train.train`; if the pupil's model cannot be loaded, or the verifier accepts nothing
+            that the policy writes.
+    """
+    pupil = options.pupil
+    learner = _checked_learner(task, options, model_options)
+    policy = train_policy(
+        task,
+        problems,
+        options,
+        model_options,
+        budget.share(pupil.policy_share),
+        seed,
+        output_dir / POLICY,
+        [m / pupil.policy_share for m in milestones if m < pupil.policy_share],
+        at_milestone,
+        on_progress,
+        at_start,
+        checkpoints,
+    )
+    if at_policy is not None:
+        at_policy(policy.solver(task, "cot"))
+    policy.model.generation_config.max_new_tokens = policy.max_new_tokens
+    policy.model.save_pretrained(keep / POLICY)
+    policy.tokenizer.save_pretrained(keep / POLICY)
+
+    def written(spent: Cost) -> None:
+        if on_progress is not None:
+            on_progress(policy.meter.spent + spent)
+        if checkpoints.stop():
+            raise SystemExit(STOPPED)
+
+    teaching, writing = write(
+        task, problems, policy, options, budget.share(pupil.writing_share), seed, keep, checkpoints, written
+    )
+    if not teaching["accepted"]:
+        raise UserError(
+            f"the verifier accepted none of the {teaching['written']} traces that the policy wrote.",
+            where=WHERE,
+            cure="A policy that solves nothing teaches nothing: give it more of the budget (policy_share), a larger "
+            "budget, or a better start (method.grpo.start).",
+        )
+    policy.model.to("cpu")  # type: ignore[arg-type]  # room for the pupil
+    before = policy.meter.spent + writing
+    left = budget.limit - getattr(before, budget.unit)
+    if left <= 0:
+        raise UserError(
+            f"the policy and its traces took all of the {budget.limit:g} {budget.unit}.",
+            where=WHERE,
+            cure="Give a larger budget, or smaller shares (policy_share, writing_share).",
+        )
+    spent = 1 - left / budget.limit
+
+    def milestone(solver: CausalLMSolver, cost: Cost) -> None:
+        if at_milestone is not None:
+            at_milestone(solver, before + cost)
+
+    def progress(cost: Cost) -> None:
+        if on_progress is not None:
+            on_progress(before + cost)
+
+    taught = distill(
+        task,
+        problems,
+        replace(pupil.distillation, traces=str(keep / WRITTEN), solver=options.solver),
+        learner,
+        "cot",
+        Budget(budget.unit, left),
+        seed,
+        output_dir / PUPIL,
+        [(m - spent) / (1 - spent) for m in milestones if m > spent],
+        milestone,
+        progress,
+        replace(checkpoints, on_resume=lambda cost: checkpoints.on_resume(before + cost)),
+    )
+    return TaughtPupil(
+        model=taught.model,
+        tokenizer=taught.tokenizer,
+        meter=Meter(budget, before + taught.meter.spent),
+        losses=[*policy.losses, *taught.losses],
+        max_new_tokens=taught.max_new_tokens,
+        warnings=taught.warnings,
+        solving=options.solver,
+        policy=policy,
+        teaching=teaching,
+        costs={"policy": policy.meter.spent, "writing": writing, "pupil": taught.meter.spent},
+    )
+
+
+def _checked_learner(task: Task, options: GRPOOptions, model_options: ModelOptions) -> ModelOptions:
+    """The pupil's model, and what would fail late fails now."""
+    learner = options.pupil.model.over(model_options, "method.grpo.pupil.model")
+    checked_options(options.pupil.distillation.trainer, SFTConfig, f"{WHERE}.distillation.trainer")
+    if int(os.environ.get("WORLD_SIZE", 1)) > 1:
+        raise UserError("traces are written in one process only.", where=WHERE, cure="Start one process.")
+    try:
+        model_config(learner, len(load_tokenizer(learner, task)))
+    except UserError as error:
+        raise UserError(error.what, where=f"{WHERE}.model.path={learner.path}", cure=error.cure) from None
+    return learner
+
+
+def write(
+    task: Task,
+    problems: Sequence[Problem],
+    policy: TrainedLanguageModel,
+    options: GRPOOptions,
+    budget: Budget,
+    seed: int,
+    keep: Path,
+    checkpoints: Checkpoints,
+    on_batch: Callable[[Cost], None] = lambda spent: None,
+) -> tuple[dict[str, Any], Cost]:
+    """Traces of the problems, in an order drawn by ``seed``, until all samples are there or the budget is spent.
+
+    A batch is generated until its longest completion ends, and all of that is charged, to its rows in equal parts.
+    Batches that are on the disk already are not written again, but charged.
+
+    Args:
+        keep: holds the policy's weights; gets ``traces/traces.jsonl`` and ``traces/teacher.json``.
+        on_batch: gets what is spent so far.
+
+    Returns:
+        the content of ``teacher.json``, and what all of it cost.
+    """
+    folder, samples = keep / WRITTEN, options.pupil.samples
+    drawn = options.temperature if options.pupil.temperature is None else options.pupil.temperature
+    configuration = {
+        "task": task.name,
+        "problems": Splits(list(problems), []).fingerprint,
+        "model": f"the policy of this run ({_weights(keep / POLICY)})",  # another policy's traces are not its own
+        "temperature": drawn,
+        "max_new_tokens": policy.max_new_tokens,
+        "batch_size": options.batch_size,
+        "seed": seed,
+    }
+    generator = TransformersGenerator(policy.model, policy.tokenizer, options.batch_size)
+    source = own_model(task, generator, policy.tokenizer, policy.model.config, policy.max_new_tokens, WHERE)
+    shape = language_model_price(policy.model.config)
+    meter = Meter(budget)
+    if not checkpoints.resume and (folder / TRACES).exists():
+        checkpoints.tell(f"traces of an earlier attempt are now in {set_aside(folder / TRACES)}.")
+
+    def ask(part: Sequence[int], sample: int, number: int) -> list[Row]:
+        started, replies = time.perf_counter(), dict[int, Completion]()
+        requests = [(source.prompt(problems[index]), sample) for index in part]
+        sampling = Sampling(1, drawn, 1.0, source.max_new_tokens, seed + 1000 * number)
+        source.ask(requests, sampling, replies.update, True)
+        rows = [judged(task, problems[i], sample, replies[at], source, POLICY) for at, i in enumerate(part)]
+        prompt = max(reply.prompt_tokens or 0 for reply in replies.values())
+        longest = max(reply.tokens or 0 for reply in replies.values())
+        share = {"flops": shape.generation(1, prompt, longest), "positions": prompt + longest}
+        share["seconds"] = (time.perf_counter() - started) / len(rows)
+        return [row | share for row in rows]
+
+    with SampleLog(folder / TRACES, configuration, fresh=True, tell=checkpoints.tell) as log:
+        if log.rows:
+            checkpoints.tell(f"{len(log.rows)} traces are on the disk already: they are charged, not written again.")
+        for number, (sample, part) in enumerate(_batches(len(problems), samples, options.batch_size, seed)):
+            if meter.progress >= 1:
+                break
+            keys = [(problems[index].id, sample) for index in part]
+            if not all(key in log.rows for key in keys):  # a batch of which only some is on the disk is drawn again
+                rows = ask(part, sample, number)
+                log.append([row for row, key in zip(rows, keys, strict=True) if key not in log.rows])
+            meter.add(_cost([log.rows[key] for key in keys]))
+            on_batch(meter.spent)
+        rows = list(log.rows.values())
+    found = summarise(task, rows, len(problems), samples, {})
+    found |= {"seconds": meter.spent.seconds, "base_url": None, "configuration": configuration}
+    write_atomically(folder / SUMMARY, json.dumps(found, indent=1))
+    return found, meter.spent
+
+
+def _batches(problems: int, samples: int, size: int, seed: int) -> Iterator[tuple[int, Sequence[int]]]:
+    """Number of the sample, and problems; one trace of every problem comes before the second of any."""
+    order = torch.randperm(problems, generator=torch.Generator().manual_seed(seed)).tolist()
+    for sample in range(samples):
+        for part in batched(order, size):
+            yield sample, part
+
+
+def _cost(rows: Sequence[Row]) -> Cost:
+    return Cost(
+        flops=math.fsum(row["flops"] for row in rows),
+        seconds=math.fsum(row["seconds"] for row in rows),
+        examples=len(rows),
+        tokens=sum(row["positions"] for row in rows),
+    )
+
+
+def _weights(folder: Path) -> str:
+    """A fingerprint of the weights in a folder."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.glob("*.safetensors")):
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,164 @@
+"""The methods of a comparison: six that the packages implement, and any number of variants of them.
+
+A variant is its base with some options changed, a row of its own in tables and a folder of its own for its runs. Where
+the base takes part too, the variant follows the base's options as they are in that comparison, so that
+``method.trm.width=128`` holds for every variant of ``trm`` and the two differ in the variant's own options only.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from benchmarks.errors import UserError, did_you_mean
+from cot_distill.options import SFTOptions
+from cot_distill.server_options import PromptedOptions
+from grpo.options import GRPOOptions
+from reasoning_kit.config.checking import checked, mapping
+from trm.autoregressive.thinking import evaluations
+from trm.options import DirectOptions, TRMOptions
+
+BaseName = Literal["direct", "trm", "answer_only", "cot", "grpo", "prompted"]
+Options = TRMOptions | SFTOptions | GRPOOptions | PromptedOptions
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")  # a folder, and a key on the command line
+
+
+@dataclass(frozen=True)
+class Method:
+    """One of the six: its options, how it is named, and its way of thinking: ``latent``, ``token`` or ``none``.
+
+    Attributes:
+        thinking: unless its model thinks by itself (:func:`thinking_of`).
+        trains: spends the budget; otherwise a model is asked as it is, and no budget is matched.
+    """
+
+    options: type[Options]
+    label: str
+    thinking: str
+    trains: bool = True
+
+
+METHODS: dict[str, Method] = {
+    "direct": Method(DirectOptions, "Direct prediction", "none"),
+    "trm": Method(TRMOptions, "TRM", "latent"),
+    "answer_only": Method(SFTOptions, "LM, answer only", "none"),
+    "cot": Method(SFTOptions, "LM, chain of thought (distilled)", "token"),
+    "grpo": Method(GRPOOptions, "LM, GRPO", "token"),
+    "prompted": Method(PromptedOptions, "LM, prompted", "token", trains=False),
+}
+TRAINED = tuple(name for name, method in METHODS.items() if method.trains)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One method of a comparison, checked.
+
+    Attributes:
+        base: the method that it is, or is a variant of; decides which package trains it.
+        label: its name in tables and figures.
+    """
+
+    base: BaseName
+    label: str
+    options: Options
+
+
+def label_of(name: str) -> str:
+    """The label of a method that has none of its own."""
+    return METHODS[name].label if name in METHODS else name
+
+
+def thinking_of(base: str, model: Mapping[str, Any]) -> str:
+    """How a run thinks: as its base does; where that writes the answer alone, ``latent`` if its language model sends
+    each token more than once through the same network. Filler tokens are no thinking.
+
+    Args:
+        model: its :class:`cot_distill.options.ModelOptions` as a mapping; empty in records that have none.
+    """
+    thinking = METHODS[base].thinking if base in METHODS else "none"
+    if base != "answer_only" or model.get("architecture") != "autoregressive_trm" or model.get("path") is not None:
+        return thinking
+    return "latent" if evaluations(model.get("settings") or {}) > 1 else thinking
+
+
+def defined_here(overrides: Iterable[str], files: Iterable[str]) -> set[str]:
+    """Names of the variants that the command line makes: ``method.NAME.base=trm`` or ``method.NAME={base: trm}``,
+    where no file in ``configs/method`` is called so.
+
+    Args:
+        files: names of the methods that have one.
+    """
+    keys = [override.partition("=")[0].lstrip("+").split(".") for override in overrides]
+    made = {key[1] for key in keys if key[0] == "method" and len(key) > 1 and key[2:] in ([], ["base"])}
+    return made - set(files)
+
+
+def check_methods(raw: Mapping[str, Any], published: Callable[[str], Mapping[str, Any]]) -> dict[str, Entry]:
+    """Entries ``NAME: {base: ..., label: ..., OPTION: ...}`` as typed options; the six come first.
+
+    Args:
+        published: options of one of the six as its own file has them, for variants whose base takes no part.
+
+    Raises:
+        UserError: for an unknown base, name, key or value, or two methods with one label.
+    """
+    entries: dict[str, Entry] = {}
+    for name in sorted(raw, key=lambda name: name not in METHODS):  # a variant follows its base
+        where = f"method.{name}"
+        own = dict(mapping(raw[name], where))
+        base, label = _base(name, own.pop("base", None)), own.pop("label", None) or label_of(name)
+        if base != name:
+            inherited = asdict(entries[base].options) if base in entries else published(base)
+            own = _merged(inherited, own)
+        options = checked(METHODS[base].options, own, where)
+        entries[name] = checked(Entry, {"label": label}, where, base=base, options=options)
+    _check_labels(entries)
+    return entries
+
+
+def _base(name: str, base: Any) -> str:
+    where = f"method.{name}"
+    if not NAME.fullmatch(name):
+        raise UserError(f"'{name}' is no name of a method.", where=where, cure="Use letters, digits, _ and -.")
+    if name in METHODS:
+        if base not in (None, name):
+            raise UserError(
+                f"'{name}' is no variant of '{base}'.", where=f"{where}.base", cure="Give the variant another name."
+            )
+        return name
+    if base is None:
+        raise UserError(
+            f"unknown method '{name}'.", where=where, cure=f"{did_you_mean(name, METHODS)} {needs_base(name)}"
+        )
+    if base not in METHODS:
+        raise UserError(f"unknown base '{base}'.", where=f"{where}.base", cure=did_you_mean(str(base), METHODS))
+    return str(base)
+
+
+def needs_base(name: str) -> str:
+    """The cure for a variant that nothing is known about."""
+    return f"A variant of your own names its base: method.{name}.base=trm."
+
+
+def _merged(inherited: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """``own`` laid over ``inherited``, nested mappings key by key."""
+    result = dict(inherited)
+    for key, value in own.items():
+        nested = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
+        result[key] = _merged(result[key], value) if nested else value
+    return result
+
+
+def _check_labels(entries: Mapping[str, Entry]) -> None:
+    """A reader must be able to tell two rows apart."""
+    seen: dict[str, str] = {}
+    for name, entry in entries.items():
+        if entry.label in seen:
+            raise UserError(
+                f"'{entry.label}' is the label of '{seen[entry.label]}' already.",
+                where=f"method.{name}.label",
+                cure="Give it another one.",
+            )
+        seen[entry.label] = name
