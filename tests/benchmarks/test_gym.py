@@ -18,9 +18,9 @@ from benchmarks.problem import Answer, Problem
 from benchmarks.splits import build_splits, split_of
 from benchmarks.task import load_task
 from benchmarks.verifiable.gym import process as gym_process
+from benchmarks.verifiable.gym import task as gym
 from benchmarks.verifiable.gym.labels import boxnet_is_solved, rush_hour_is_solved
 from benchmarks.verifiable.gym.rules import FORMS, NEEDED, RULES, same
-from benchmarks.verifiable.gym.task import task as gym
 
 if importlib.util.find_spec("reasoning_gym") is None:
     pytest.skip("reasoning-gym is not installed: pip install -e '.[gym]'", allow_module_level=True)
