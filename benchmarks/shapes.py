@@ -1,0 +1,32 @@
+"""Array types and the one legend of axis names for the whole project. Light: it loads neither torch nor transformers.
+
+Shapes are written as jaxtyping does, ``Float[Tensor, "b l d"]``, and are checked in every test (``tests/conftest.py``).
+A module that must import in an instant takes ``Tensor`` from here; one that computes imports it from torch.
+
+==== ==============================================================
+axis what it counts
+==== ==============================================================
+b    rows of a batch
+l    positions of a sequence or grid, the prefix included
+d    width of a hidden state
+h    heads of attention
+v    symbols of a vocabulary
+s    steps: supervision steps, or steps of refining a token
+n    length of a list that belongs to one row (a permutation, a sample)
+k    keys that a query may see, or trajectories of one problem
+p    problems of an evaluation
+==== ==============================================================
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from jaxtyping import Bool, Float, Int, Shaped
+
+if TYPE_CHECKING:
+    from torch import Tensor
+else:
+    Tensor = Any  # jaxtyping then checks dtype and shape of whatever array comes
+
+__all__ = ["Bool", "Float", "Int", "Shaped", "Tensor"]
