@@ -135,6 +135,16 @@ def load_pretrained(
     return _load(AutoModelForCausalLM.from_pretrained, path, where, dtype=torch.float32, **extra), tokenizer
 
 
+def check_pretrained(path: str, where: str = "model.path") -> None:
+    """Refuse a model that cannot be loaded, from its configuration and tokenizer alone.
+
+    Raises:
+        UserError: as :func:`load_pretrained`.
+    """
+    saved_tokenizer(path, where)
+    _load(AutoConfig.from_pretrained, path, where)
+
+
 def _quantization(bits: str) -> BitsAndBytesConfig:
     if not is_bitsandbytes_available():
         raise UserError(

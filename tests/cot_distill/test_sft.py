@@ -6,6 +6,7 @@ import logging
 
 import pytest
 import torch
+from training_runs import distill as train
 
 from benchmarks.compute import CausalLMShape
 from benchmarks.errors import UserError
@@ -19,7 +20,7 @@ from cot_distill.language_model import character_tokenizer, load_language_model,
 from cot_distill.options import ModelOptions, SFTOptions
 from cot_distill.sft_examples import Left, lessons, programmatic, room, tokenized
 from cot_distill.traces import write_trace
-from cot_distill.train import PricedSFTTrainer, train
+from cot_distill.train import PricedSFTTrainer
 
 SMALL = ModelOptions(width=32, layers=2, heads=2, key_value_heads=2, inner=128)
 TINY = ModelOptions(width=16, layers=1, heads=2, key_value_heads=2, inner=32)
