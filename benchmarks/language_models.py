@@ -109,6 +109,11 @@ class OwnModel:
             raise UserError(error.what, where=where, cure=error.cure) from None
 
 
+def register_architectures() -> None:
+    """Make the kit's own architectures known to transformers' ``Auto`` classes, for all who build or load a model."""
+    import_module("trm.autoregressive.modeling")
+
+
 def refines_tokens(model: Mapping[str, Any]) -> bool:
     """Whether a model from scratch sends each token through the same network more than once: latent thinking.
 

@@ -28,15 +28,24 @@ def compare(overrides: Sequence[str], out: Path | None, fresh: bool, console: Co
         UserError: for every mistake in the configuration or the data, before anything is trained where possible.
         RunsFailed: if some runs crashed; the report holds the others.
     """
-    from reasoning_kit.report import comparison_table, write_report, write_summary
-
     config = load_config(overrides)
     folder = out or Path(config.out or f"runs/{config.name}")
+    return compare_config(config, folder, fresh, console, resume)
+
+
+def compare_config(config: ExperimentConfig, folder: Path, fresh: bool, console: Console, resume: bool = True) -> Path:
+    """The same for a configuration that is checked already.
+
+    Raises:
+        UserError, RunsFailed: as :func:`compare`.
+    """
+    from reasoning_kit.comparison import load_comparison
+    from reasoning_kit.report import comparison_table, write_report, write_summary
+
     done = _run(config, folder, fresh, console, resume)
     failed = [job for job in done if job.phase == "failed"]
     if len(failed) == len(done):
         raise RunsFailed(failed, None)
-    from reasoning_kit.comparison import load_comparison
 
     comparison = load_comparison(folder)
     report = write_report(folder)

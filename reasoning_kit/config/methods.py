@@ -48,16 +48,21 @@ def thinking_of(base: str, model: Mapping[str, Any]) -> str:
     return method(base).thinks(model) if base in METHODS else "none"
 
 
-def defined_here(overrides: Iterable[str], files: Iterable[str]) -> set[str]:
-    """Names of the variants that the command line makes: ``method.NAME.base=trm`` or ``method.NAME={base: trm}``,
-    where no file in ``configs/method`` is called so.
+def defined_here(group: str, overrides: Iterable[str], known: Iterable[str]) -> set[str]:
+    """Names of the variants that the command line makes: ``method.NAME.base=trm``, ``task.NAME.family=sudoku``, or
+    all of it in one: ``method.NAME={base: trm}``.
 
     Args:
-        files: names of the methods that have one.
+        group: ``task`` or ``method``.
+        known: names that need not be made.
     """
-    keys = [override.partition("=")[0].lstrip("+").split(".") for override in overrides]
-    made = {key[1] for key in keys if key[0] == "method" and len(key) > 1 and key[2:] in ([], ["base"])}
-    return made - set(files)
+    origin = {"task": "family", "method": "base"}[group]
+    made = set()
+    for override in overrides:
+        key = override.partition("=")[0].lstrip("+").split(".")
+        if key[0] == group and len(key) > 1 and key[2:] in ([], [origin]):
+            made.add(key[1])
+    return made - set(known)
 
 
 def check_methods(raw: Mapping[str, Any], published: Callable[[str], Mapping[str, Any]]) -> dict[str, Entry]:

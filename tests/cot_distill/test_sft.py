@@ -233,7 +233,17 @@ def test_longer_problems_than_those_taught_have_room(tmp_path):
     few = Budget("steps", 1)
     for style, longest in (("answer_only", 41), ("cot", 2 * 41)):
         rooms = [
-            train(short, taught, SFTOptions(batch_size=4), TINY, style, few, 0, tmp_path, asked=each).max_new_tokens
+            train(
+                short,
+                taught,
+                SFTOptions(batch_size=4),
+                TINY,
+                style,
+                few,
+                0,
+                tmp_path,
+                test_prompts=lambda each=each: each,
+            ).max_new_tokens
             for each in ((), taught, asked)
         ]
         assert rooms[0] == rooms[1] < longest <= rooms[2]
