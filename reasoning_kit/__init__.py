@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from benchmarks.compute import Cost
     from benchmarks.errors import UserError
     from benchmarks.evaluation import Solution, Solver
     from benchmarks.grid_task import GridTask
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Answer": "benchmarks.problem",
     "Budget": "benchmarks.training.budget",
+    "Cost": "benchmarks.compute",
     "GridTask": "benchmarks.grid_task",
     "Method": "benchmarks.method",
     "Price": "benchmarks.method",
@@ -60,9 +62,9 @@ _HOMES = {
 }
 
 __all__ = [
-    "Answer", "Budget", "GridTask", "Method", "Price", "Problem", "Setting", "Solution", "Solver", "Task", "Trained",
-    "TrainingRun", "UserError", "Verdict", "__version__", "compare", "evaluate", "load_comparison", "load_plugins",
-    "load_run", "load_task", "register_method", "register_task", "train",
+    "Answer", "Budget", "Cost", "GridTask", "Method", "Price", "Problem", "Setting", "Solution", "Solver",
+    "Task", "Trained", "TrainingRun", "UserError", "Verdict", "__version__", "compare", "evaluate",
+    "load_comparison", "load_plugins", "load_run", "load_task", "register_method", "register_task", "train",
 ]  # fmt: skip
 
 try:
