@@ -50,6 +50,16 @@ class GridTask(Task):
     length: int
     fill: ClassVar[str] = "_"
 
+    @classmethod
+    def faults(cls) -> list[str]:
+        """See :meth:`Task.faults`: a grid form needs symbols and a length."""
+        found = super().faults()
+        if cls.vocabulary is GridTask.vocabulary and not _has(cls, "symbols"):
+            found.append('name the symbols of its grid form: write symbols: ClassVar[str] = "..."')
+        if cls.positions is GridTask.positions and not _has(cls, "length"):
+            found.append("define length, the number of characters of the longest question or answer")
+        return found
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if type(self).vocabulary is GridTask.vocabulary:
@@ -234,28 +244,22 @@ class GridTask(Task):
         return self.sample_symmetries(1, generator)
 
 
+def _has(cls: type, attribute: str) -> bool:
+    """Also an option without a default."""
+    return hasattr(cls, attribute) or attribute in getattr(cls, "__dataclass_fields__", {})
+
+
 def as_grid(task: Task, where: str) -> GridTask:
     """The task, for a method that reads grids.
 
     Raises:
         UserError: if its family is text only.
     """
-    require_grid(task.family, where)
-    assert isinstance(task, GridTask)
-    return task
-
-
-def require_grid(family: str, where: str) -> None:
-    """Refuse a family that is text only.
-
-    Raises:
-        UserError: naming the families that have a grid form.
-    """
-    if issubclass(family_class(family), GridTask):
-        return
+    if isinstance(task, GridTask):
+        return task
     grids = [name for name in FAMILIES if issubclass(family_class(name), GridTask)]
     raise UserError(
-        f"the family '{family}' is text only, and a recursive model reads and fills grids.",
+        f"the family '{task.family}' is text only, and a recursive model reads and fills grids.",
         where=where,
         cure=f"Compare language models on it: method=[answer_only,cot,grpo]; or choose one of: {', '.join(grids)}.",
     )

@@ -32,7 +32,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from functools import cached_property
-from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -41,6 +40,7 @@ from benchmarks.errors import UserError, did_you_mean
 from benchmarks.files.csv_rows import sample
 from benchmarks.options import require_choice
 from benchmarks.problem import Answer, Measure, Problem, Split, Verdict, problem_id
+from benchmarks.registry import Registry
 from benchmarks.shapes import Generator
 from benchmarks.user_code import TooLong, Watchdog, broken, call
 
@@ -75,6 +75,19 @@ class Task(ABC):
         says_what_is_right = "is_right" in vars(cls)
         if says_what_is_right and not any("measure" in vars(base) for base in cls.__mro__ if base is not Task):
             cls.measure = "valid"
+
+    @classmethod
+    def faults(cls) -> list[str]:
+        """What the class of a new family must still do, in words; the registry takes no class that has any."""
+        found = []
+        if "__dataclass_fields__" not in vars(cls) or not cls.__dataclass_params__.frozen:  # type: ignore[attr-defined]
+            found.append("be a frozen dataclass: write @dataclass(frozen=True) above it")
+        if not isinstance(getattr(cls, "family", None), str):
+            found.append('have a name: write family: ClassVar[str] = "..."')
+        ways = ("draw", "drafts", "generate")
+        if all(getattr(cls, way) is getattr(Task, way) for way in ways):
+            found.append("define draw(self, rng), which returns a question and its answer")
+        return found
 
     def __post_init__(self) -> None:
         require_choice("measure", self.measure, ("exact", "valid"))
@@ -392,25 +405,30 @@ class Task(ABC):
         return problem.question if answer is None else f"{problem.question}\n{answer.text}"
 
 
-FAMILIES = {
-    "sudoku": "benchmarks.puzzles.sudoku.task:Sudoku",
-    "maze": "benchmarks.puzzles.maze.task:Maze",
-    "graph-coloring": "benchmarks.puzzles.graph_coloring.task:GraphColoring",
-    "satisfiability": "benchmarks.puzzles.satisfiability.task:Satisfiability",
-    "job-shop": "benchmarks.puzzles.job_shop.task:JobShop",
-    "arc": "benchmarks.puzzles.arc.task:ARC",
-    "arithmetic": "benchmarks.verifiable.arithmetic:Arithmetic",
-    "sequences": "benchmarks.verifiable.sequences:Sequences",
-    "countdown": "benchmarks.verifiable.countdown.task:Countdown",
-    "gsm8k": "benchmarks.verifiable.gsm8k:GSM8K",
-    "svamp": "benchmarks.verifiable.svamp:SVAMP",
-    "aqua": "benchmarks.verifiable.aqua:AQuA",
-    "gym": "benchmarks.verifiable.gym.task:Gym",
-    "humaneval": "benchmarks.verifiable.code.humaneval:HumanEval",
-    "mbpp": "benchmarks.verifiable.code.mbpp:MBPP",
-    "cruxeval": "benchmarks.verifiable.code.cruxeval:CRUXEval",
-    "exercism": "benchmarks.verifiable.code.exercism:Exercism",
-}
+FAMILIES: Registry[Task] = Registry(
+    kind="task family",
+    base="benchmarks.task:Task",
+    group="reasoning_kit.tasks",
+    own={
+        "sudoku": "benchmarks.puzzles.sudoku.task:Sudoku",
+        "maze": "benchmarks.puzzles.maze.task:Maze",
+        "graph-coloring": "benchmarks.puzzles.graph_coloring.task:GraphColoring",
+        "satisfiability": "benchmarks.puzzles.satisfiability.task:Satisfiability",
+        "job-shop": "benchmarks.puzzles.job_shop.task:JobShop",
+        "arc": "benchmarks.puzzles.arc.task:ARC",
+        "arithmetic": "benchmarks.verifiable.arithmetic:Arithmetic",
+        "sequences": "benchmarks.verifiable.sequences:Sequences",
+        "countdown": "benchmarks.verifiable.countdown.task:Countdown",
+        "gsm8k": "benchmarks.verifiable.gsm8k:GSM8K",
+        "svamp": "benchmarks.verifiable.svamp:SVAMP",
+        "aqua": "benchmarks.verifiable.aqua:AQuA",
+        "gym": "benchmarks.verifiable.gym.task:Gym",
+        "humaneval": "benchmarks.verifiable.code.humaneval:HumanEval",
+        "mbpp": "benchmarks.verifiable.code.mbpp:MBPP",
+        "cruxeval": "benchmarks.verifiable.code.cruxeval:CRUXEval",
+        "exercism": "benchmarks.verifiable.code.exercism:Exercism",
+    },
+)
 
 
 def family_class(family: str) -> type[Task]:
@@ -419,10 +437,7 @@ def family_class(family: str) -> type[Task]:
     Raises:
         UserError: if there is no such family.
     """
-    if family not in FAMILIES:
-        raise UserError(f"unknown task family '{family}'.", cure=did_you_mean(family, FAMILIES))
-    module, name = FAMILIES[family].split(":")
-    return getattr(import_module(module), name)
+    return FAMILIES[family]
 
 
 def load_task(family: str, **options: Any) -> Task:

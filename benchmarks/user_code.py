@@ -8,10 +8,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from traceback import extract_tb
-from types import TracebackType
+from types import CodeType, TracebackType
 from typing import Any, TypeVar
 
 from benchmarks.errors import UserError
+from benchmarks.registry import source_of
 
 T = TypeVar("T")
 
@@ -62,16 +63,24 @@ def broken(owner: object, method: str, what: str, traceback: TracebackType | Non
 
 def _place(owner: object, method: str, traceback: TracebackType | None) -> str:
     """The last line of the family's own file that was running; without a traceback the line that defines the method."""
-    function = getattr(type(owner), method, None)
-    if isinstance(function, property):
-        function = function.fget
-    code = getattr(inspect.unwrap(function), "__code__", None) if callable(function) else None
+    code = _code_of(type(owner), method)
     frames = extract_tb(traceback)
     own = [frame for frame in frames if code is not None and frame.filename == code.co_filename]
-    if own or frames:
+    if frames:
         frame = (own or frames)[-1]
         return f"{frame.filename}, line {frame.lineno}"
-    return f"{code.co_filename}, line {code.co_firstlineno}" if code else type(owner).__qualname__
+    return source_of(type(owner)) if code is None else f"{code.co_filename}, line {code.co_firstlineno}"
+
+
+def _code_of(cls: type, method: str) -> CodeType | None:
+    """The code of the family's own method or property; ``None`` where it is derived, or no function."""
+    defining = next((base for base in cls.__mro__ if method in vars(base)), None)
+    if defining is None or defining.__module__ in ("benchmarks.task", "benchmarks.grid_task"):
+        return None
+    function = vars(defining)[method]
+    if isinstance(function, property):
+        function = function.fget
+    return getattr(inspect.unwrap(function), "__code__", None) if callable(function) else None
 
 
 class Watchdog:

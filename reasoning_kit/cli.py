@@ -95,7 +95,7 @@ def evaluate(
     unsafe_code: UnsafeCode = False,
 ) -> None:
     """Answer the test problems of a finished run again, or others: other seed, size or file."""
-    from reasoning_kit.runs.finished import evaluate_run
+    from reasoning_kit.commands.evaluate import evaluate_run
 
     evaluate_run(run, overrides or [], _console(), unsafe_code)
 
@@ -108,7 +108,7 @@ def solve(
     latents: Annotated[bool, typer.Option("--latents", help="Show y and z of every step, decoded.")] = False,
 ) -> None:
     """Let a trained model answer one typed puzzle, and show its thinking step by step."""
-    from reasoning_kit.runs.finished import solve_puzzle
+    from reasoning_kit.commands.solve import solve_puzzle
 
     solve_puzzle(run, puzzle, file, _console(), latents)
 
@@ -159,12 +159,11 @@ def scale(
     unsafe_code: UnsafeCode = False,
 ) -> None:
     """Draw accuracy against compute per puzzle: more steps, halting, trajectories, votes; longer or more thoughts."""
+    from benchmarks.method import Effort
     from reasoning_kit.scaling.scale import scale_run
 
-    chosen, console = overrides or [], _console()
-    page = scale_run(
-        run, chosen, console, depth, trajectories, votes, noise, precision, samples, temperature, out, unsafe_code
-    )
+    effort = Effort(depth, trajectories, votes, noise, precision, samples, temperature)
+    page = scale_run(run, overrides or [], _console(), effort, out, unsafe_code)
     _console().print(f"\nPage: [bold]{page.absolute()}[/bold]")
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from rich.console import Console
 from rich.table import Table
 
-from reasoning_kit.config.composition import choices, config_folder
-from reasoning_kit.config.spec import load_config
+from reasoning_kit.config.composition import choices, compose, config_folder
+from reasoning_kit.config.spec import check_config
 
 
 def list_methods(console: Console) -> None:
@@ -16,7 +16,7 @@ def list_methods(console: Console) -> None:
     for heading in ("name", "base", "label", "what it is"):
         table.add_column(heading, no_wrap=heading == "name")  # which one has to type
     names = ",".join(choices("method"))
-    for name, entry in load_config([f"method=[{names}]"]).methods.items():
+    for name, entry in check_config(compose([f"method=[{names}]"])).methods.items():
         table.add_row(name, "" if entry.base == name else entry.base, entry.label, _description(name))
     console.print(table)
     console.print("A variant of your own, without a file: method.NAME.base=trm method.NAME.OPTION=VALUE", markup=False)
