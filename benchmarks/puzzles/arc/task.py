@@ -210,7 +210,7 @@ class ARC(GridTask):
             top = left = 0
             if draws[row, 0] * puzzle.pairs >= 1:  # never without a generator
                 room = SIDE + 1 - np.maximum(given.shape, wanted.shape)
-                top, left = (draws[row, 1:] * room).astype(int)
+                top, left = (draws[row, 1:] * room).astype(int).tolist()
             for canvas, grid in zip(canvases[:, row], (given, wanted), strict=True):
                 lay(canvas, grid, top, left)
         input_ids, labels = torch.from_numpy(canvases.reshape(2, len(problems), self.positions))
@@ -274,7 +274,7 @@ def _image(text: str, variant: Variant) -> str:
     return to_text(variant.apply(to_grid(text)))
 
 
-def _canvas(tokens: Int[Tensor, " l"]) -> np.ndarray:
+def _canvas(tokens: Int[Tensor, " l"]) -> Int[np.ndarray, "30 30"]:
     return tokens.reshape(SIDE, SIDE).cpu().numpy()
 
 
