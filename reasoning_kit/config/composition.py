@@ -10,6 +10,7 @@ from benchmarks.errors import UserError, did_you_mean
 from reasoning_kit.config.checking import mapping
 from reasoning_kit.config.methods import NAME, defined_here, needs_base
 
+DATA_VARIABLE = "REASONING_KIT_DATA"  # the folder of the published files, where no data=FOLDER is given
 GROUPS = ("task", "method", "model", "budget", "experiment")
 
 
@@ -69,9 +70,14 @@ def compose(overrides: Sequence[str]) -> dict[str, Any]:
 
 
 def model_path(path: str) -> str:
-    """The override that names a pretrained model; a path may hold signs that Hydra would read as its own."""
-    quoted = path.replace("'", "\\'")
-    return f"model.path='{quoted}'"
+    """The override that names a pretrained model."""
+    return quoted("model.path", path)
+
+
+def quoted(key: str, value: str) -> str:
+    """The override of a text that may hold signs which Hydra would read as its own, such as a path."""
+    escaped = value.replace("'", "\\'")
+    return f"{key}='{escaped}'"
 
 
 def _model(override: str) -> str:

@@ -23,11 +23,9 @@ from cot_distill.options import ModelOptions, SFTOptions
 from cot_distill.traces import TEACHERS
 from grpo.options import GRPOOptions
 from reasoning_kit.config.checking import at_least, checked, mapping
-from reasoning_kit.config.composition import choices, compose, published_options
+from reasoning_kit.config.composition import DATA_VARIABLE, choices, compose, published_options
 from reasoning_kit.config.methods import METHODS, BaseName, Entry, Options, check_methods, label_of
 from trm.options import TRMOptions
-
-DATA_VARIABLE = "REASONING_KIT_DATA"
 
 
 @dataclass(frozen=True)
