@@ -110,22 +110,11 @@ def as_grid(task: Task, where: str) -> GridTask:
     Raises:
         UserError: if its family is text only.
     """
-    require_grid(task.family, where)
-    assert isinstance(task, GridTask)
-    return task
-
-
-def require_grid(family: str, where: str) -> None:
-    """Refuse a family that is text only.
-
-    Raises:
-        UserError: naming the families that have a grid form.
-    """
-    if issubclass(family_class(family), GridTask):
-        return
+    if isinstance(task, GridTask):
+        return task
     grids = [name for name in FAMILIES if issubclass(family_class(name), GridTask)]
     raise UserError(
-        f"the family '{family}' is text only, and a recursive model reads and fills grids.",
+        f"the family '{task.family}' is text only, and a recursive model reads and fills grids.",
         where=where,
         cure=f"Compare language models on it: method=[answer_only,cot,grpo]; or choose one of: {', '.join(grids)}.",
     )

@@ -5,6 +5,7 @@ language models."""
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from benchmarks.statistics import Interval
 
@@ -31,6 +32,26 @@ class Series:
     key: str
     label: str
     points: list[Point]
+
+
+@dataclass(frozen=True)
+class Scaled:
+    """What was measured, and the words around it.
+
+    Attributes:
+        rows: one per problem and way of thinking, for ``scaling.parquet``.
+        settings: how far thinking was scaled, as plain values.
+        unit: what ``Point.steps`` are.
+        lead: what was given to the model.
+        how: how the points were made.
+    """
+
+    series: list[Series]
+    rows: list[dict[str, Any]]
+    settings: dict[str, Any]
+    unit: str
+    lead: str
+    how: str
 
 
 def doubling(most: int) -> list[int]:

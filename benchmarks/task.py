@@ -11,7 +11,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import fields
-from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -20,6 +19,7 @@ import torch
 from benchmarks.errors import UserError, did_you_mean
 from benchmarks.files.csv_rows import sample
 from benchmarks.problem import Answer, Problem, Verdict
+from benchmarks.registry import Registry
 
 Split = Literal["train", "test"]
 Measure = Literal["exact", "valid"]
@@ -159,25 +159,30 @@ class Task(ABC):
         """The question, or the question with an answer filled in, as lines of monospaced text."""
 
 
-FAMILIES = {
-    "sudoku": "benchmarks.puzzles.sudoku.task:Sudoku",
-    "maze": "benchmarks.puzzles.maze.task:Maze",
-    "graph-coloring": "benchmarks.puzzles.graph_coloring.task:GraphColoring",
-    "satisfiability": "benchmarks.puzzles.satisfiability.task:Satisfiability",
-    "job-shop": "benchmarks.puzzles.job_shop.task:JobShop",
-    "arc": "benchmarks.puzzles.arc.task:ARC",
-    "arithmetic": "benchmarks.verifiable.arithmetic:Arithmetic",
-    "sequences": "benchmarks.verifiable.sequences:Sequences",
-    "countdown": "benchmarks.verifiable.countdown.task:Countdown",
-    "gsm8k": "benchmarks.verifiable.gsm8k:GSM8K",
-    "svamp": "benchmarks.verifiable.svamp:SVAMP",
-    "aqua": "benchmarks.verifiable.aqua:AQuA",
-    "gym": "benchmarks.verifiable.gym.task:Gym",
-    "humaneval": "benchmarks.verifiable.code.humaneval:HumanEval",
-    "mbpp": "benchmarks.verifiable.code.mbpp:MBPP",
-    "cruxeval": "benchmarks.verifiable.code.cruxeval:CRUXEval",
-    "exercism": "benchmarks.verifiable.code.exercism:Exercism",
-}
+FAMILIES: Registry[Task] = Registry(
+    kind="task family",
+    base="benchmarks.task:Task",
+    group="reasoning_kit.tasks",
+    own={
+        "sudoku": "benchmarks.puzzles.sudoku.task:Sudoku",
+        "maze": "benchmarks.puzzles.maze.task:Maze",
+        "graph-coloring": "benchmarks.puzzles.graph_coloring.task:GraphColoring",
+        "satisfiability": "benchmarks.puzzles.satisfiability.task:Satisfiability",
+        "job-shop": "benchmarks.puzzles.job_shop.task:JobShop",
+        "arc": "benchmarks.puzzles.arc.task:ARC",
+        "arithmetic": "benchmarks.verifiable.arithmetic:Arithmetic",
+        "sequences": "benchmarks.verifiable.sequences:Sequences",
+        "countdown": "benchmarks.verifiable.countdown.task:Countdown",
+        "gsm8k": "benchmarks.verifiable.gsm8k:GSM8K",
+        "svamp": "benchmarks.verifiable.svamp:SVAMP",
+        "aqua": "benchmarks.verifiable.aqua:AQuA",
+        "gym": "benchmarks.verifiable.gym.task:Gym",
+        "humaneval": "benchmarks.verifiable.code.humaneval:HumanEval",
+        "mbpp": "benchmarks.verifiable.code.mbpp:MBPP",
+        "cruxeval": "benchmarks.verifiable.code.cruxeval:CRUXEval",
+        "exercism": "benchmarks.verifiable.code.exercism:Exercism",
+    },
+)
 
 
 def family_class(family: str) -> type[Task]:
@@ -186,10 +191,7 @@ def family_class(family: str) -> type[Task]:
     Raises:
         UserError: if there is no such family.
     """
-    if family not in FAMILIES:
-        raise UserError(f"unknown task family '{family}'.", cure=did_you_mean(family, FAMILIES))
-    module, name = FAMILIES[family].split(":")
-    return getattr(import_module(module), name)
+    return FAMILIES[family]
 
 
 def load_task(family: str, **options: Any) -> Task:

@@ -33,10 +33,13 @@ from transformers.models.auto.tokenization_auto import get_tokenizer_config
 from transformers.utils import is_bitsandbytes_available
 
 from benchmarks.errors import UserError, did_you_mean
+from benchmarks.language_models import register_architectures
 from benchmarks.problem import Problem
 from benchmarks.task import Task
 from benchmarks.text_form import END_THINK, THINK, Style, framed_prompt, prompt_text, told
 from cot_distill.options import ModelOptions
+
+register_architectures()  # the autoregressive TRM is an architecture like any other from here on
 
 PAD, EOS, UNKNOWN = "<pad>", "<eos>", "<unk>"
 PATIENCE = 10.0  # seconds in which the hub must answer
@@ -133,6 +136,16 @@ def load_pretrained(
     tokenizer = saved_tokenizer(path, where)
     extra = {} if quantize == "none" else {"quantization_config": _quantization(quantize)}
     return _load(AutoModelForCausalLM.from_pretrained, path, where, dtype=torch.float32, **extra), tokenizer
+
+
+def check_pretrained(path: str, where: str = "model.path") -> None:
+    """Refuse a model that cannot be loaded, from its configuration and tokenizer alone.
+
+    Raises:
+        UserError: as :func:`load_pretrained`.
+    """
+    saved_tokenizer(path, where)
+    _load(AutoConfig.from_pretrained, path, where)
 
 
 def _quantization(bits: str) -> BitsAndBytesConfig:

@@ -2,104 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from benchmarks.errors import UserError
+from benchmarks.language_models import ModelOptions, OwnModel
+
+__all__ = ["ModelOptions", "OwnModel", "SFTOptions", "Schedule", "SolverOptions"]
 
 Schedule = Literal["constant", "cosine", "linear"]
-Architecture = Literal["qwen2", "qwen3", "llama", "autoregressive_trm"]
-
-
-@dataclass(frozen=True)
-class ModelOptions:
-    """Which language model the methods ``answer_only``, ``cot`` and ``grpo`` train.
-
-    Attributes:
-        path: folder or hub name of a pretrained model; ``None`` trains one of the shape below from scratch.
-        architecture: model type of transformers for the one from scratch; ``autoregressive_trm`` refines each token
-            (:mod:`trm.autoregressive`).
-        width, layers, heads, key_value_heads, inner: its shape.
-        context: its longest sequence, in tokens.
-        settings: what else its transformers configuration is given; not beside ``path``.
-        lora_rank: rank of LoRA adapters on all linear layers (peft); 0 trains every weight.
-        quantize: load the frozen weights under LoRA in 4 or 8 bits (QLoRA, arXiv 2305.14314; bitsandbytes).
-    """
-
-    path: str | None = None
-    architecture: Architecture = "qwen3"
-    width: int = 96
-    layers: int = 2
-    heads: int = 4
-    key_value_heads: int = 4
-    inner: int = 384
-    context: int = 8192
-    settings: dict[str, Any] = field(default_factory=dict)
-    lora_rank: int = 0
-    quantize: Literal["none", "8bit", "4bit"] = "none"
-
-    def __post_init__(self) -> None:
-        if min(self.width, self.layers, self.heads, self.key_value_heads, self.inner, self.context) < 1:
-            raise UserError("a size below 1.", where="model", cure="Give positive sizes.")
-        if self.width % self.heads or self.heads % self.key_value_heads:
-            raise UserError(
-                f"width {self.width}, heads {self.heads} and key_value_heads {self.key_value_heads} do not divide.",
-                where="model",
-                cure="width must be a multiple of heads, and heads of key_value_heads.",
-            )
-        if self.path is not None and self.settings:
-            raise UserError(
-                f"{self.path} has settings of its own, which these would have to replace.",
-                where="model.settings",
-                cure="Leave them out, or change the config.json of a copy of the model.",
-            )
-        if self.quantize != "none" and (self.path is None or self.lora_rank == 0):
-            raise UserError(
-                "only frozen weights can be quantized.",
-                where="model.quantize",
-                cure="Name a pretrained model (model.path) and train adapters (model.lora_rank=16).",
-            )
-
-
-@dataclass(frozen=True)
-class OwnModel:
-    """A model of its own, for a method or for a pupil; what is ``None`` is as in ``model``. A shape without ``path`` is
-    one from scratch.
-
-    Attributes:
-        path, architecture, width, layers, heads, key_value_heads, inner, context, settings, lora_rank: as in
-            :class:`ModelOptions`.
-    """
-
-    path: str | None = None
-    architecture: Architecture | None = None
-    width: int | None = None
-    layers: int | None = None
-    heads: int | None = None
-    key_value_heads: int | None = None
-    inner: int | None = None
-    context: int | None = None
-    settings: dict[str, Any] | None = None
-    lora_rank: int | None = None
-
-    def over(self, model: ModelOptions, where: str) -> ModelOptions:
-        """The whole of it.
-
-        Args:
-            where: its place in the configuration, for messages.
-
-        Raises:
-            UserError: if the sizes do not fit together.
-        """
-        own = {key: value for key, value in asdict(self).items() if value is not None}
-        if self.path is None and own.keys() - {"lora_rank", "context"}:  # a shape
-            own = {"path": None, "lora_rank": 0, "quantize": "none", **own}
-        elif self.path is not None:  # which has its own
-            own = {"settings": {}, **own}
-        try:
-            return replace(model, **own)
-        except UserError as error:
-            raise UserError(error.what, where=where, cure=error.cure) from None
 
 
 @dataclass(frozen=True)

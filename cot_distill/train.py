@@ -6,7 +6,6 @@ The loss falls on the completion only (:mod:`cot_distill.sft_examples` makes the
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,11 +18,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from trl import SFTConfig, SFTTrainer
 
 from benchmarks.compute import Cost, language_model_price
-from benchmarks.problem import Problem
+from benchmarks.method import TrainingRun
 from benchmarks.task import Task
 from benchmarks.text_form import Style
-from benchmarks.training.budget import Budget, BudgetCallback, BudgetedTrainerMixin, Meter
-from benchmarks.training.checkpoints import ONLY_IF_ARGUED, Checkpoints
+from benchmarks.training.budget import BudgetCallback, BudgetedTrainerMixin, Meter
 from benchmarks.training.trainer_options import checked_options
 from cot_distill.generators.vllm import check_vllm
 from cot_distill.language_model import load_language_model, load_pretrained
@@ -82,70 +80,62 @@ class PricedSFTTrainer(BudgetedTrainerMixin, SFTTrainer):  # type: ignore[misc] 
         return (output.loss, output) if return_outputs else output.loss
 
 
-def train(
-    task: Task,
-    problems: Sequence[Problem],
-    options: SFTOptions,
-    model_options: ModelOptions,
-    style: Style,
-    budget: Budget,
-    seed: int,
-    output_dir: Path,
-    milestones: Sequence[float] = (),
-    at_milestone: Callable[[CausalLMSolver, Cost], None] | None = None,
-    on_progress: Callable[[Cost], None] | None = None,
-    checkpoints: Checkpoints = ONLY_IF_ARGUED,
-    asked: Sequence[Problem] = (),
-) -> TrainedLanguageModel:
+def train(run: TrainingRun[SFTOptions], style: Style) -> TrainedLanguageModel:
     """Train one language model until the budget is spent.
 
+    Milestones get a solver over the weights so far. Of the test prompts only the length of what the programmatic
+    teacher would write is used, so that answers that are longer than those taught are not cut.
+
     Args:
-        milestones: shares of the budget at which ``at_milestone`` gets, off the clock, a solver over the weights so
-            far and what they cost.
-        on_progress: gets what is spent, after every step.
-        checkpoints: when to save into ``output_dir``, and whether to go on from there.
-        asked: problems that the model will be asked; only the length of what the programmatic teacher would write for
-            them is used, so that longer answers than those taught are not cut.
+        style: with a thought before the answer (``cot``), or without (``answer_only``).
 
     Raises:
         UserError: if the family has no teacher, the model cannot be loaded, or an option of TRL is unknown.
     """
-    model, tokenizer = load_language_model(model_options, task, seed)
+    task, options = run.task, run.options
+    model, tokenizer = load_language_model(run.model, task, run.seed)
     if options.solver.generator == "vllm":
         check_vllm(model.config)  # not only when everything is trained
-    shape = language_model_price(model.config)
+
+    # What is learned from, and how long answers get.
     context = model.config.max_position_embeddings
-    taught = lessons(task, problems, tokenizer, style, options, shape, budget, seed, context)
+    shape = language_model_price(model.config)
+    taught = lessons(task, run.problems, tokenizer, style, options, shape, run.budget, run.seed, context)
     for warning in taught.warnings:
         logger.warning(warning)
-    longer: list[Row] = []
-    if options.traces is None:
-        teach = programmatic(task, style, options.trace)
-        few = asked[:: max(1, len(asked) // ASKED)]
-        longer = list(tokenized(task, few, tokenizer, style, teach, Left(), options.solver.pauses))
-    max_new_tokens = room(taught.rows, options.max_length, longer)
-    meter = Meter(budget)
+    longest = room(taught.rows, options.max_length, _test_rows(run, tokenizer, style))
+    meter = Meter(run.budget)
 
     def milestone(current: PreTrainedModel, spent: Cost) -> None:
-        if at_milestone is not None:
-            at_milestone(CausalLMSolver(current, tokenizer, task, style, max_new_tokens, options.solver), spent)
+        if run.at_milestone is not None:
+            run.at_milestone(CausalLMSolver(current, tokenizer, task, style, longest, options.solver), spent)
 
-    callback = BudgetCallback(meter, milestones, milestone, on_progress)
     trainer = PricedSFTTrainer(
         model=model,
-        args=SFTConfig(**sft_arguments(options, model_options, context, output_dir, seed)),
+        args=SFTConfig(**sft_arguments(options, run.model, context, run.folder, run.seed)),
         train_dataset=Dataset.from_list(taught.rows),
         processing_class=tokenizer,
-        callbacks=[callback],
-        peft_config=lora(model_options),
+        callbacks=[BudgetCallback(meter, run.milestones, milestone, run.on_progress)],
+        peft_config=lora(run.model),
     )
-    trainer.meter, trainer.schedule, trainer.checkpoints = meter, options.schedule, checkpoints
+    trainer.meter, trainer.schedule, trainer.checkpoints = meter, options.schedule, run.checkpoints
     quiet(trainer)
     trainer.train()
     losses = [{"step": e["step"], "loss": e["loss"]} for e in trainer.state.log_history if "loss" in e]
     return TrainedLanguageModel(
-        trained_model(trainer, model_options), tokenizer, meter, losses, max_new_tokens, taught.warnings, options.solver
+        trained_model(trainer, run.model), tokenizer, meter, losses, longest, taught.warnings, options.solver
     )
+
+
+def _test_rows(run: TrainingRun[SFTOptions], tokenizer: PreTrainedTokenizerBase, style: Style) -> list[Row]:
+    """What the programmatic teacher would write for some of the test prompts; where a model teaches, nobody knows."""
+    options = run.options
+    if options.traces is not None:
+        return []
+    prompts = run.test_prompts()
+    few = prompts[:: max(1, len(prompts) // ASKED)]
+    teach = programmatic(run.task, style, options.trace)
+    return list(tokenized(run.task, few, tokenizer, style, teach, Left(), options.solver.pauses))
 
 
 def trained_model(trainer: Any, options: ModelOptions) -> PreTrainedModel:

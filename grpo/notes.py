@@ -4,37 +4,37 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from reasoning_kit.config.spec import RunSpec
-
 if TYPE_CHECKING:
+    from benchmarks.method import TrainingRun
+    from grpo.options import GRPOOptions
     from grpo.student import TaughtPupil
     from grpo.train import TrainedPolicy
 
 
-def policy_notes(spec: RunSpec, result: TrainedPolicy, start_accuracy: float, problems: int) -> list[str]:
+def policy_notes(run: TrainingRun[GRPOOptions], result: TrainedPolicy, start_accuracy: float) -> list[str]:
     """Everything but the verdict.
 
     Args:
-        problems: that there were to train on.
+        start_accuracy: of the start checkpoint, on the test problems.
     """
-    options: Any = spec.options
+    options = run.options
     notes = list(result.warnings)
     if options.start == "distill":
         notes.append(
-            f"Starts from a distilled checkpoint that took {_share(spec, result.start_cost.to_dict())} of the budget "
+            f"Starts from a distilled checkpoint that took {_share(run, result.start_cost.to_dict())} of the budget "
             f"and its solver-written traces; it solved {start_accuracy:.1%} before {options.algorithm.upper()}."
         )
     elif options.start == "format":
         notes.append(
             "Starts from a checkpoint that has seen the form of thoughts and answers, none of them right; that took "
-            f"{_share(spec, result.start_cost.to_dict())} of the budget; it solved {start_accuracy:.1%} before GRPO."
+            f"{_share(run, result.start_cost.to_dict())} of the budget; it solved {start_accuracy:.1%} before GRPO."
         )
     elif options.start != "model":
         notes.append(f"Starts from {options.start}, whose own training is not counted; it solved {start_accuracy:.1%}.")
     if result.before is not None:
-        notes.append(f"{len(result.before.right)} of {problems} training problems are kept aside for pass@k.")
+        notes.append(f"{len(result.before.right)} of {len(run.problems)} training problems are kept aside for pass@k.")
     if result.difficulty is not None:
-        share = _share(spec, result.difficulty["cost"])
+        share = _share(run, result.difficulty["cost"])
         notes.append(f"The curriculum's pass rates of the start checkpoint took {share} of the budget.")
     if len(result.memory) > 1:
         held = {name: sum(size or 0 for size in sizes.values()) / 2**20 for name, sizes in result.memory.items()}
@@ -57,12 +57,11 @@ def policy_diagnostics(result: TrainedPolicy, start_accuracy: float) -> dict[str
     }
 
 
-def pupil_notes(spec: RunSpec, result: TaughtPupil, policy_accuracy: float) -> list[str]:
+def pupil_notes(run: TrainingRun[GRPOOptions], result: TaughtPupil, policy_accuracy: float) -> list[str]:
     """What the pupil learned from, and what each phase took."""
     found, own, size = result.teaching, result.model.num_parameters(), result.policy.model.num_parameters()
-    parts = {name: _share(spec, cost.to_dict()) for name, cost in result.costs.items()}
+    parts = {name: _share(run, cost.to_dict()) for name, cost in result.costs.items()}
     kind = "of the same size" if own == size else f"with {own / size:.2g} times its parameters ({own:,})"
-    options: Any = spec.options
     notes = [
         f"The policy solved {policy_accuracy:.1%} after GRPO and wrote {found['written']} traces, of which the "
         f"verifier accepted {found['acceptance_per_sample']:.1%} ({found['different']} different, some for "
@@ -76,7 +75,7 @@ def pupil_notes(spec: RunSpec, result: TaughtPupil, policy_accuracy: float) -> l
             f"Writing ended at its share of the budget: {found['asked'] - found['written']} of the {found['asked']} "
             "traces asked for were not written."
         )
-    if path := options.pupil.model.path:
+    if path := run.options.pupil.model.path:
         notes.append(f"The pupil starts from the pretrained model {path}: knowledge that is not in the budget.")
     return [*notes, *result.warnings]
 
@@ -91,5 +90,6 @@ def pupil_diagnostics(result: TaughtPupil, policy_accuracy: float) -> dict[str, 
     }
 
 
-def _share(spec: RunSpec, cost: dict[str, float]) -> str:
-    return f"{cost[spec.budget.unit] / spec.budget.limit:.0%}"
+def _share(run: TrainingRun[GRPOOptions], cost: dict[str, float]) -> str:
+    """Of the budget, in percent."""
+    return f"{cost[run.budget.unit] / run.budget.limit:.0%}"

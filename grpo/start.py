@@ -49,6 +49,19 @@ def given_start(
     return TrainedLanguageModel(model, tokenizer, Meter(budget), [], longest or UNTAUGHT), pretrained
 
 
+def check_start(options: GRPOOptions, task: Task) -> None:
+    """Refuse a start that cannot be loaded before anything trains.
+
+    Raises:
+        UserError: if the run is on another task or writes no thoughts, or the folder or hub name cannot be read.
+    """
+    if options.start in ("distill", "format", "model"):
+        return
+    from cot_distill.language_model import check_pretrained
+
+    check_pretrained(_model_folder(options.start, task), where=WHERE)
+
+
 def _model_folder(start: str, task: Task) -> str:
     """The text itself, or the folder of the weights where it is a finished run."""
     run = Path(start).expanduser()

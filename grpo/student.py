@@ -23,19 +23,18 @@ from trl import SFTConfig
 from benchmarks.compute import Cost, language_model_price
 from benchmarks.errors import UserError
 from benchmarks.evaluation import batched
-from benchmarks.problem import Problem
+from benchmarks.method import TrainingRun
 from benchmarks.records import write_atomically
 from benchmarks.splits import Splits
 from benchmarks.task import Task
-from benchmarks.training.budget import Budget, Meter
-from benchmarks.training.checkpoints import ONLY_IF_ARGUED, STOPPED, Checkpoints
+from benchmarks.training.budget import Meter
+from benchmarks.training.checkpoints import STOPPED
 from benchmarks.training.trainer_options import checked_options
 from cot_distill.generators.base import Completion, Sampling
 from cot_distill.generators.transformers import TransformersGenerator
 from cot_distill.language_model import load_tokenizer, model_config
 from cot_distill.options import ModelOptions
 from cot_distill.sample_log import Row, SampleLog, set_aside
-from cot_distill.solver import CausalLMSolver
 from cot_distill.teacher import SUMMARY, TRACES, judged, summarise
 from cot_distill.teacher_sources import own_model
 from cot_distill.train import TrainedLanguageModel
@@ -63,68 +62,38 @@ class TaughtPupil(TrainedLanguageModel):
     costs: dict[str, Cost]
 
 
-def train(
-    task: Task,
-    problems: Sequence[Problem],
-    options: GRPOOptions,
-    model_options: ModelOptions,
-    budget: Budget,
-    seed: int,
-    output_dir: Path,
-    keep: Path,
-    milestones: Sequence[float] = (),
-    at_milestone: Callable[[CausalLMSolver, Cost], None] | None = None,
-    on_progress: Callable[[Cost], None] | None = None,
-    at_start: Callable[[CausalLMSolver], None] | None = None,
-    at_policy: Callable[[CausalLMSolver], None] | None = None,
-    checkpoints: Checkpoints = ONLY_IF_ARGUED,
-) -> TaughtPupil:
-    """Train a policy, let it write, and train a pupil, until the budget is spent.
+def train(run: TrainingRun[GRPOOptions]) -> TaughtPupil:
+    """Train a policy, let it write, and train a student, until the budget is spent.
 
-    Args:
-        keep: gets ``policy``, the policy's weights, and ``traces``.
-        milestones: shares of the whole budget; those before the policy's share ends are of the policy, those in the
-            pupil's training of the pupil, and while traces are written there is nothing to measure.
-        at_start, at_policy: get a solver over the start checkpoint, and over the policy.
-        checkpoints: of both trainings. What is written goes to the disk batch by batch, and is charged as it was when
-            a stopped run goes on.
-        (the others): as :func:`grpo.train.train`.
+    Milestones before the policy's share ends are of the policy, those in the student's training of the student; while
+    traces are written there is nothing to measure. The phases ``start`` and ``policy`` are announced. ``run.keep``
+    gets ``policy``, the policy's weights, and ``traces``. What is written goes to the disk batch by batch, and is
+    charged as it was when a stopped run goes on.
 
     Raises:
-        UserError: as :func:`grpo.train.train`; if the pupil's model cannot be loaded, or the verifier accepts nothing
-            that the policy writes.
+        UserError: as :func:`grpo.train.train`; if the student's model cannot be loaded, or the verifier accepts
+            nothing that the policy writes.
     """
-    pupil = options.pupil
-    learner = _checked_learner(task, options, model_options)
-    policy = train_policy(
-        task,
-        problems,
-        options,
-        model_options,
-        budget.share(pupil.policy_share),
-        seed,
-        output_dir / POLICY,
-        [m / pupil.policy_share for m in milestones if m < pupil.policy_share],
-        at_milestone,
-        on_progress,
-        at_start,
-        checkpoints,
-    )
-    if at_policy is not None:
-        at_policy(policy.solver(task, "cot"))
+    options, pupil, keep = run.options, run.options.pupil, run.keep
+    if keep is None:
+        raise ValueError("a run that teaches a student must have a folder to keep what its policy writes")
+    learner = checked_student(run.task, options, run.model)
+
+    # Phase 1: the policy.
+    policy = train_policy(run.phase(POLICY, pupil.policy_share))
+    run.ended("policy", policy.solver(run.task, "cot"))
     policy.model.generation_config.max_new_tokens = policy.max_new_tokens
     policy.model.save_pretrained(keep / POLICY)
     policy.tokenizer.save_pretrained(keep / POLICY)
 
+    # Phase 2: it writes, within its share of the budget.
     def written(spent: Cost) -> None:
-        if on_progress is not None:
-            on_progress(policy.meter.spent + spent)
-        if checkpoints.stop():
+        if run.on_progress is not None:
+            run.on_progress(policy.meter.spent + spent)
+        if run.checkpoints.stop():
             raise SystemExit(STOPPED)
 
-    teaching, writing = write(
-        task, problems, policy, options, budget.share(pupil.writing_share), seed, keep, checkpoints, written
-    )
+    teaching, writing = write(replace(run, budget=run.budget.share(pupil.writing_share)), policy, written)
     if not teaching["accepted"]:
         raise UserError(
             f"the verifier accepted none of the {teaching['written']} traces that the policy wrote.",
@@ -132,43 +101,17 @@ def train(
             cure="A policy that solves nothing teaches nothing: give it more of the budget (policy_share), a larger "
             "budget, or a better start (method.grpo.start).",
         )
-    policy.model.to("cpu")  # type: ignore[arg-type]  # room for the pupil
+
+    # Phase 3: the student, from what is left.
+    policy.model.to("cpu")  # type: ignore[arg-type]  # room for the student
     before = policy.meter.spent + writing
-    left = budget.limit - getattr(before, budget.unit)
-    if left <= 0:
-        raise UserError(
-            f"the policy and its traces took all of the {budget.limit:g} {budget.unit}.",
-            where=WHERE,
-            cure="Give a larger budget, or smaller shares (policy_share, writing_share).",
-        )
-    spent = 1 - left / budget.limit
-
-    def milestone(solver: CausalLMSolver, cost: Cost) -> None:
-        if at_milestone is not None:
-            at_milestone(solver, before + cost)
-
-    def progress(cost: Cost) -> None:
-        if on_progress is not None:
-            on_progress(before + cost)
-
-    taught = distill(
-        task,
-        problems,
-        replace(pupil.distillation, traces=str(keep / WRITTEN), solver=options.solver),
-        learner,
-        "cot",
-        Budget(budget.unit, left),
-        seed,
-        output_dir / PUPIL,
-        [(m - spent) / (1 - spent) for m in milestones if m > spent],
-        milestone,
-        progress,
-        replace(checkpoints, on_resume=lambda cost: checkpoints.on_resume(before + cost)),
-    )
+    distillation = replace(pupil.distillation, traces=str(keep / WRITTEN), solver=options.solver)
+    last = run.rest(before, options=distillation, model=learner, folder=run.folder / PUPIL, test_prompts=lambda: ())
+    taught = distill(last, "cot")
     return TaughtPupil(
         model=taught.model,
         tokenizer=taught.tokenizer,
-        meter=Meter(budget, before + taught.meter.spent),
+        meter=Meter(run.budget, before + taught.meter.spent),
         losses=[*policy.losses, *taught.losses],
         max_new_tokens=taught.max_new_tokens,
         warnings=taught.warnings,
@@ -179,8 +122,12 @@ def train(
     )
 
 
-def _checked_learner(task: Task, options: GRPOOptions, model_options: ModelOptions) -> ModelOptions:
-    """The pupil's model, and what would fail late fails now."""
+def checked_student(task: Task, options: GRPOOptions, model_options: ModelOptions) -> ModelOptions:
+    """The student's model; what would fail late fails now.
+
+    Raises:
+        UserError: naming the option.
+    """
     learner = options.pupil.model.over(model_options, "method.grpo.pupil.model")
     checked_options(options.pupil.distillation.trainer, SFTConfig, f"{WHERE}.distillation.trainer")
     if int(os.environ.get("WORLD_SIZE", 1)) > 1:
@@ -193,34 +140,30 @@ def _checked_learner(task: Task, options: GRPOOptions, model_options: ModelOptio
 
 
 def write(
-    task: Task,
-    problems: Sequence[Problem],
+    run: TrainingRun[GRPOOptions],
     policy: TrainedLanguageModel,
-    options: GRPOOptions,
-    budget: Budget,
-    seed: int,
-    keep: Path,
-    checkpoints: Checkpoints,
     on_batch: Callable[[Cost], None] = lambda spent: None,
 ) -> tuple[dict[str, Any], Cost]:
-    """Traces of the problems, in an order drawn by ``seed``, until all samples are there or the budget is spent.
+    """Traces of the problems, in an order drawn by the seed, until all samples are there or the budget is spent.
 
     A batch is generated until its longest completion ends, and all of that is charged, to its rows in equal parts.
     Batches that are on the disk already are not written again, but charged.
 
     Args:
-        keep: holds the policy's weights; gets ``traces/traces.jsonl`` and ``traces/teacher.json``.
+        run: its ``keep`` holds the policy's weights, and gets ``traces/traces.jsonl`` and ``traces/teacher.json``.
         on_batch: gets what is spent so far.
 
     Returns:
         the content of ``teacher.json``, and what all of it cost.
     """
-    folder, samples = keep / WRITTEN, options.pupil.samples
+    assert run.keep is not None
+    task, problems, options, seed, checkpoints = run.task, run.problems, run.options, run.seed, run.checkpoints
+    folder, samples = run.keep / WRITTEN, options.pupil.samples
     drawn = options.temperature if options.pupil.temperature is None else options.pupil.temperature
     configuration = {
         "task": task.name,
         "problems": Splits(list(problems), []).fingerprint,
-        "model": f"the policy of this run ({_weights(keep / POLICY)})",  # another policy's traces are not its own
+        "model": f"the policy of this run ({_weights(run.keep / POLICY)})",  # another policy's traces are not its own
         "temperature": drawn,
         "max_new_tokens": policy.max_new_tokens,
         "batch_size": options.batch_size,
@@ -229,7 +172,7 @@ def write(
     generator = TransformersGenerator(policy.model, policy.tokenizer, options.batch_size)
     source = own_model(task, generator, policy.tokenizer, policy.model.config, policy.max_new_tokens, WHERE)
     shape = language_model_price(policy.model.config)
-    meter = Meter(budget)
+    meter = Meter(run.budget)
     if not checkpoints.resume and (folder / TRACES).exists():
         checkpoints.tell(f"traces of an earlier attempt are now in {set_aside(folder / TRACES)}.")
 

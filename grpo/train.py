@@ -9,8 +9,8 @@ phases, are evaluation and off the clock.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from benchmarks.compute import Cost
 from benchmarks.errors import UserError
+from benchmarks.method import TrainingRun
 from benchmarks.problem import Problem
 from benchmarks.task import Task
-from benchmarks.training.budget import Budget, BudgetCallback, Meter
-from benchmarks.training.checkpoints import ONLY_IF_ARGUED, Checkpoints
+from benchmarks.training.budget import BudgetCallback, Meter
 from cot_distill.generators.base import Sampling
 from cot_distill.generators.vllm import check_vllm
 from cot_distill.language_model import render_prompt
@@ -77,159 +77,67 @@ class TrainedPolicy(TrainedLanguageModel):
     memory: Memory = field(default_factory=dict)
 
 
-def train(
-    task: Task,
-    problems: Sequence[Problem],
-    options: GRPOOptions,
-    model_options: ModelOptions,
-    budget: Budget,
-    seed: int,
-    output_dir: Path,
-    milestones: Sequence[float] = (),
-    at_milestone: Callable[[CausalLMSolver, Cost], None] | None = None,
-    on_progress: Callable[[Cost], None] | None = None,
-    at_start: Callable[[CausalLMSolver], None] | None = None,
-    checkpoints: Checkpoints = ONLY_IF_ARGUED,
-) -> TrainedPolicy:
+def train(run: TrainingRun[GRPOOptions]) -> TrainedPolicy:
     """Train a policy until the budget, the start checkpoint's training included, is spent.
 
-    Args:
-        milestones: shares of the whole budget at which ``at_milestone`` gets, off the clock, a solver over the
-            weights so far and what they cost, the start checkpoint included.
-        on_progress: gets what is spent, after every step.
-        at_start: gets a solver over the start checkpoint.
-        checkpoints: when to save, and whether to go on from there. The start checkpoint's training saves its last step
-            too, so that a policy that goes on finds the same start, in ``output_dir/start``.
+    Milestones get, off the clock, a solver over the weights so far and what they cost, the start included. The phase
+    ``start`` is announced with a solver over the start checkpoint. The start's training saves its last step too, so
+    that a policy that goes on finds the same start, in ``folder/start``.
 
     Raises:
         UserError: if the start checkpoint cannot be loaded, an option of TRL is unknown or a reward of the user's
             cannot be imported; all but the first before anything trains.
     """
-    checked = arguments_of(options, output_dir, seed, 1, 1.0)
-    _check_model(options, model_options)
+    options = run.options
+    groups = check_arguments(run)
     own = own_rewards(options)
-    assert checked.generation_batch_size is not None, "TRL resolves it"
-    assert checked.num_generations is not None, "it is given"
-    groups = checked.generation_batch_size // checked.num_generations
-    learned, aside = keep_aside(problems, options.held_out, groups, seed)
+    learned, aside = keep_aside(run.problems, options.held_out, groups, run.seed)
     _check_problems(learned, groups)
-    taught = options.taught
-    share = options.start_share if taught is not None else 0.0
-    if taught is not None:
-        start = distill(
-            task,
-            learned,
-            taught,
-            model_options,
-            "cot",
-            budget.share(share),
-            seed,
-            output_dir / "start",
-            [m / share for m in milestones if m < share],
-            at_milestone,
-            on_progress,
-            checkpoints,
-        )
-        pretrained = model_options.path is not None
-    else:
-        start, pretrained = given_start(task, learned, options, model_options, budget, seed)
+
+    start, pretrained = _start(run, learned)
     if options.solver.generator == "vllm":
         check_vllm(start.model.config)
-    start_cost = start.meter.spent
-    left = _left(budget, start_cost)
-    longest = options.max_new_tokens or start.max_new_tokens
-    rate = options.rate(pretrained, model_options.lora_rank > 0)
-    arguments = arguments_of(options, output_dir, seed, longest, rate)
-    if start.model.device != arguments.device and model_options.quantize == "none":
-        start.model.to(arguments.device)  # type: ignore[arg-type]  # what is measured before training, too
+    share = options.start_share if options.taught is not None else 0.0
+    rest = run.rest(start.meter.spent, since=share)
+    policy = _Policy(rest, start, groups, pretrained)
+    run.ended("start", policy.solver(start.model))
 
-    def solver(model: PreTrainedModel) -> CausalLMSolver:
-        return CausalLMSolver(model, start.tokenizer, task, "cot", longest, options.solver)
-
-    if at_start is not None:
-        at_start(solver(start.model))
-
-    def milestone(model: PreTrainedModel, spent: Cost) -> None:
-        if at_milestone is not None:
-            at_milestone(solver(model), start_cost + spent)
-
-    def progress(spent: Cost) -> None:
-        if on_progress is not None:
-            on_progress(start_cost + spent)
-
-    guards, weights = build_rewards(task, problems, options, longest, own, output_dir)
-    arguments.reward_weights = weights
+    guards, weights = build_rewards(run.task, run.problems, options, policy.longest, own, run.folder)
+    policy.arguments.reward_weights = weights
     setting = Setting(
         options.loss_type,
-        arguments.beta,
+        policy.arguments.beta,
         options.resample,
         options.curriculum,
         [guard.__name__ for guard in guards[1:]],
-        str(output_dir / FAILURES),
+        str(run.folder / FAILURES),
         options.algorithm,
     )
 
-    def count(
-        model: PreTrainedModel,
-        asked: Sequence[Problem],
-        samples: int,
-        look: Callable[[Problem, list[str]], None] | None = None,
-    ) -> Iterator[tuple[list[int], Cost]]:
-        sampling = Sampling(samples, options.temperature, 1.0, longest, seed)
-        size = groups * options.num_generations
-        return right_counts(model, start.tokenizer, task, asked, guards[0], sampling, size, look)
-
-    def pass_rates(model: PreTrainedModel) -> PassRates | None:
-        if not aside:
-            return None
-        thoughts = Thoughts() if checkable else None
-
-        def look(problem: Problem, completions: list[str]) -> None:
-            if thoughts is not None:
-                thoughts.add(task, problem, completions, options.distillation.trace)
-
-        parts = count(model, aside, options.held_out_samples, look)
-        right = [right for counts, _ in parts for right in counts]
-        return PassRates(right, options.held_out_samples, thoughts)
-
-    # A pretrained model, or one that language models taught, thinks in words of its own.
-    checkable = not pretrained and task.family in TEACHERS and options.distillation.traces is None
-    before = pass_rates(start.model)
-    meter = Meter(left)
-    difficulty, order = _difficulty(learned, options, groups, seed, start.model, count, meter)
+    # Pass rates of the start, off the clock; then the order of the problems, which is paid for.
+    before = policy.pass_rates(start.model, aside, guards[0])
+    meter = Meter(rest.budget)
+    difficulty, order = _difficulty(policy, learned, guards[0], meter)
     guards[0].take()  # failures until here are not of a step
-    if arguments.beta != 0.0 and not model_options.lora_rank:
-        _save_reference(start.model, output_dir / "reference")
-    later = [1 - (1 - m) * budget.limit / left.limit for m in milestones if m >= share]
-    trainer: Any = TRAINERS[options.algorithm](
-        model=start.model,
-        reward_funcs=list(guards),
-        args=arguments,
-        train_dataset=_rows(task, learned, order, start.tokenizer),
-        processing_class=start.tokenizer,
-        callbacks=[BudgetCallback(meter, later, milestone, progress), DiagnosticsCallback(setting)],
-        peft_config=lora(model_options),
-    )
-    trainer.meter, trainer.schedule = meter, options.schedule
-    trainer.resample, trainer.guards = options.resample, guards
-    trainer.value_options = options.value  # PPO's
-    trainer.checkpoints = replace(checkpoints, on_resume=lambda spent: checkpoints.on_resume(start_cost + spent))
-    quiet(trainer)
+
+    if policy.arguments.beta != 0.0 and not run.model.lora_rank:
+        _save_reference(start.model, run.folder / "reference")
+    trainer = policy.trainer(guards, _rows(run.task, learned, order, start.tokenizer), meter, setting)
     trainer.train()
     memory = held(trainer)  # before adapters are merged
     steps = steps_of(trainer.state.log_history)
     history = [entry for entry in steps if "reward" in entry]
-    model = trained_model(trainer, model_options)
-    after = pass_rates(model)
+    model = trained_model(trainer, run.model)
+    after = policy.pass_rates(model, aside, guards[0])
     return TrainedPolicy(
         model=model,
         tokenizer=start.tokenizer,
-        meter=Meter(budget, start_cost + meter.spent),
+        meter=Meter(run.budget, start.meter.spent + meter.spent),
         losses=[*start.losses, *({"step": e["step"], "loss": e["loss"]} for e in history if "loss" in e)],
-        max_new_tokens=longest,
+        max_new_tokens=policy.longest,
         warnings=start.warnings,
         solving=options.solver,
-        start_cost=start_cost,
+        start_cost=start.meter.spent,
         steps=steps,
         history=history,
         diagnosis=diagnose(steps, setting, before, after),
@@ -240,43 +148,126 @@ def train(
     )
 
 
+def check_arguments(run: TrainingRun[GRPOOptions]) -> int:
+    """TRL's arguments and the model must fit; returns how many problems a batch asks.
+
+    Raises:
+        UserError: naming the option.
+    """
+    checked = arguments_of(run.options, run.folder, run.seed, 1, 1.0)
+    _check_model(run.options, run.model)
+    assert checked.generation_batch_size is not None, "TRL resolves it"
+    assert checked.num_generations is not None, "it is given"
+    return checked.generation_batch_size // checked.num_generations
+
+
+def _start(run: TrainingRun[GRPOOptions], problems: Sequence[Problem]) -> tuple[TrainedLanguageModel, bool]:
+    """The start checkpoint, distilled from a share of the budget or given, and whether it is a pretrained model."""
+    options, taught = run.options, run.options.taught
+    if taught is None:
+        return given_start(run.task, problems, options, run.model, run.budget, run.seed)
+    part = run.phase("start", options.start_share, options=taught, problems=problems, test_prompts=lambda: ())
+    return distill(part, "cot"), run.model.path is not None
+
+
+class _Policy:
+    """What training and measuring a policy share: its run after the start, tokenizer, limits and arguments."""
+
+    def __init__(
+        self, run: TrainingRun[GRPOOptions], start: TrainedLanguageModel, groups: int, pretrained: bool
+    ) -> None:
+        options = run.options
+        self.run, self.start, self.groups = run, start, groups
+        self.longest = options.max_new_tokens or start.max_new_tokens
+        # A pretrained model, or one that language models taught, thinks in words of its own.
+        self.checkable = not pretrained and run.task.family in TEACHERS and options.distillation.traces is None
+
+        rate = options.rate(pretrained, run.model.lora_rank > 0)
+        self.arguments = arguments_of(options, run.folder, run.seed, self.longest, rate)
+        if start.model.device != self.arguments.device and run.model.quantize == "none":
+            start.model.to(self.arguments.device)  # type: ignore[arg-type]  # what is measured before training, too
+
+    def solver(self, model: PreTrainedModel) -> CausalLMSolver:
+        return CausalLMSolver(model, self.start.tokenizer, self.run.task, "cot", self.longest, self.run.options.solver)
+
+    def count(
+        self,
+        model: PreTrainedModel,
+        problems: Sequence[Problem],
+        samples: int,
+        verifier: Any,
+        look: Callable[[Problem, list[str]], None] | None = None,
+    ) -> Iterator[tuple[list[int], Cost]]:
+        """Right completions of each problem, batch by batch, and what each batch cost."""
+        options = self.run.options
+        sampling = Sampling(samples, options.temperature, 1.0, self.longest, self.run.seed)
+        size = self.groups * options.num_generations
+        return right_counts(model, self.start.tokenizer, self.run.task, problems, verifier, sampling, size, look)
+
+    def pass_rates(self, model: PreTrainedModel, problems: Sequence[Problem], verifier: Any) -> PassRates | None:
+        """On the problems that were kept aside; ``None`` without any."""
+        if not problems:
+            return None
+        options, task = self.run.options, self.run.task
+        thoughts = Thoughts() if self.checkable else None
+
+        def look(problem: Problem, completions: list[str]) -> None:
+            if thoughts is not None:
+                thoughts.add(task, problem, completions, options.distillation.trace)
+
+        right: list[int] = []
+        for counts, _ in self.count(model, problems, options.held_out_samples, verifier, look):
+            right += counts
+        return PassRates(right, options.held_out_samples, thoughts)
+
+    def trainer(self, guards: Sequence[Any], rows: Dataset, meter: Meter, setting: Setting) -> Any:
+        """TRL's trainer of the algorithm, priced, under the budget, with our checkpoints."""
+        run, options = self.run, self.run.options
+
+        def milestone(model: PreTrainedModel, spent: Cost) -> None:
+            if run.at_milestone is not None:
+                run.at_milestone(self.solver(model), spent)
+
+        callback = BudgetCallback(meter, run.milestones, milestone, run.on_progress)
+        trainer: Any = TRAINERS[options.algorithm](
+            model=self.start.model,
+            reward_funcs=list(guards),
+            args=self.arguments,
+            train_dataset=rows,
+            processing_class=self.start.tokenizer,
+            callbacks=[callback, DiagnosticsCallback(setting)],
+            peft_config=lora(run.model),
+        )
+        trainer.meter, trainer.schedule = meter, options.schedule
+        trainer.resample, trainer.guards = options.resample, guards
+        trainer.value_options = options.value  # PPO's
+        trainer.checkpoints = run.checkpoints
+        quiet(trainer)
+        return trainer
+
+
 def _difficulty(
-    problems: Sequence[Problem],
-    options: GRPOOptions,
-    groups: int,
-    seed: int,
-    model: PreTrainedModel,
-    count: Callable[[PreTrainedModel, Sequence[Problem], int], Iterable[tuple[list[int], Cost]]],
-    meter: Meter,
+    policy: _Policy, problems: Sequence[Problem], verifier: Any, meter: Meter
 ) -> tuple[dict[str, Any] | None, list[int]]:
     """What the curriculum has to know, paid for, and the order of the problems that follows from it."""
+    options, seed = policy.run.options, policy.run.seed
     if options.curriculum == "none":
         return None, list(range(len(problems)))
+
     samples = options.curriculum_samples
     asked = torch.randperm(len(problems), generator=torch.Generator().manual_seed(seed)).tolist()
     found: list[int | None] = []
     with meter.running():
-        for counts, cost in count(model, [problems[i] for i in asked], samples):
+        for counts, cost in policy.count(policy.start.model, [problems[i] for i in asked], samples, verifier):
             found += counts
             meter.add(cost)
             if meter.progress >= options.curriculum_share:
                 break
+
     right = {problems[i].id: number for i, number in zip(asked, found, strict=False)}
     difficulty = {"samples": samples, "right": right, "cost": meter.spent.to_dict()}
     known = [right.get(problem.id) for problem in problems]
-    return difficulty, arranged(known, samples, options.curriculum, groups, seed)
-
-
-def _left(budget: Budget, start_cost: Cost) -> Budget:
-    """What the start checkpoint left of the budget."""
-    left = budget.limit - getattr(start_cost, budget.unit)
-    if left <= 0:
-        raise UserError(
-            f"the start checkpoint took all of the {budget.limit:g} {budget.unit}.",
-            where="method.grpo.start_share",
-            cure="Give a larger budget, or a smaller start_share.",
-        )
-    return Budget(budget.unit, left)
+    return difficulty, arranged(known, samples, options.curriculum, policy.groups, seed)
 
 
 def _check_problems(problems: Sequence[Problem], groups: int) -> None:

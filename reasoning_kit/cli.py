@@ -110,7 +110,7 @@ def report(
 @command(app, "eval")
 def evaluate(run: FinishedRun, problems: OtherProblems = None, unsafe_code: UnsafeCode = False) -> None:
     """Answer the test problems of a finished run again, or others: other seed, size or file."""
-    from reasoning_kit.runs.finished import evaluate_run
+    from reasoning_kit.commands.evaluate import evaluate_run
 
     evaluate_run(run, problems or [], new_console(), unsafe_code)
 
@@ -123,7 +123,7 @@ def solve(
     latents: Annotated[bool, typer.Option("--latents", help="Show y and z of every step, decoded.")] = False,
 ) -> None:
     """Let a trained model answer one typed puzzle, and show its thinking step by step."""
-    from reasoning_kit.runs.finished import solve_puzzle
+    from reasoning_kit.commands.solve import solve_puzzle
 
     solve_puzzle(run, puzzle, file, new_console(), latents)
 
@@ -157,10 +157,11 @@ def scale(
     """Draw accuracy against compute per puzzle: more steps, halting, trajectories, votes; longer or more thoughts."""
     from dataclasses import asdict
 
+    from benchmarks.method import Effort
     from reasoning_kit.scaling.scale import scale_run
 
     console = new_console()
-    page = scale_run(run, problems or [], console, **asdict(flags), out=out, unsafe_code=unsafe_code)
+    page = scale_run(run, problems or [], console, Effort(**asdict(flags)), out, unsafe_code)
     console.print(f"\nPage: [bold]{page.absolute()}[/bold]")
 
 

@@ -8,7 +8,7 @@ examples when they enter a slot; every step is priced by formula.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -20,10 +20,9 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArgu
 
 from benchmarks.compute import Cost
 from benchmarks.errors import UserError
-from benchmarks.grid_task import GridTask
-from benchmarks.problem import Problem
-from benchmarks.training.budget import Budget, BudgetCallback, BudgetedTrainerMixin, Meter
-from benchmarks.training.checkpoints import ONLY_IF_ARGUED, Checkpoints
+from benchmarks.grid_task import GridTask, as_grid
+from benchmarks.method import TrainingRun
+from benchmarks.training.budget import BudgetCallback, BudgetedTrainerMixin, Meter
 from trm import pricing
 from trm.arguments import check_arguments, training_arguments, use_bfloat16
 from trm.compilation import compile_recursion
@@ -217,40 +216,30 @@ def build(task: GridTask, options: TRMOptions, table: PuzzleTable | None = None)
     )
 
 
-def train(
-    task: GridTask,
-    problems: Sequence[Problem],
-    options: TRMOptions,
-    budget: Budget,
-    seed: int,
-    output_dir: Path,
-    milestones: Sequence[float] = (),
-    at_milestone: Callable[[TRMSolver, Cost], None] | None = None,
-    on_progress: Callable[[Cost], None] | None = None,
-    checkpoints: Checkpoints = ONLY_IF_ARGUED,
-) -> TrainedRecursive:
+def train(run: TrainingRun[TRMOptions]) -> TrainedRecursive:
     """Train until the budget is spent.
 
-    Args:
-        milestones: shares of the budget at which ``at_milestone(solver, spent)`` is called, off the clock, with a
-            solver over the averaged weights.
-        on_progress: called after every step with what is spent so far.
-        checkpoints: when to save into ``output_dir``, and whether to go on from there: to the last bit, where the same
-            machine computes with as many threads.
+    Milestones get a solver over the averaged weights. A run goes on from its checkpoints to the last bit, where the
+    same machine computes with as many threads.
+
+    Raises:
+        UserError: if the family is text only, or an option cannot hold for these problems.
     """
-    args = training_arguments(options, budget, seed, output_dir)
-    examples = Examples(task, problems, options)
-    set_seed(seed)
+    task, options = as_grid(run.task, run.where), run.options
+    args = training_arguments(options, run.budget, run.seed, run.folder)
+    examples = Examples(task, run.problems, options)
+    set_seed(run.seed)
     model = TRMForPuzzles(build(task, options, examples.table))
-    meter = Meter(budget)
+    meter = Meter(run.budget)
     ema = EMACallback(options.ema, options.ema_warmup) if options.ema else None
 
     def milestone(model: TRMForPuzzles, _: Cost) -> None:
-        assert at_milestone is not None
+        assert run.at_milestone is not None
         trainer.count_examples()
         with ema.applied(model) if ema is not None else nullcontext():
-            at_milestone(solver(model, task, options), meter.spent)
+            run.at_milestone(solver(model, task, options), meter.spent)
 
+    at_milestone = milestone if run.at_milestone else None
     trainer = TRMTrainer(
         model,
         args,
@@ -258,10 +247,12 @@ def train(
         options=options,
         meter=meter,
         ema=ema,
-        callbacks=[BudgetCallback(meter, milestones, milestone if at_milestone else None, on_progress)],
+        callbacks=[BudgetCallback(meter, run.milestones, at_milestone, run.on_progress)],
     )
-    trainer.checkpoints = checkpoints
+    trainer.checkpoints = run.checkpoints
     trainer.train()
+
+    # What the last steps took in is counted, and the averaged weights become the model's.
     trainer.count_examples()
     trainer.check_weights()
     if ema is not None:

@@ -212,6 +212,7 @@ def _scale(plan: Plan, out: Path, console: Console) -> dict[str, Any]:
     Raises:
         UserError: if that stage is not done.
     """
+    from benchmarks.method import Effort
     from reasoning_kit.runs.finished import load_run
     from reasoning_kit.scaling.scale import JSON, scale_run
 
@@ -224,7 +225,8 @@ def _scale(plan: Plan, out: Path, console: Console) -> dict[str, Any]:
         options: Any = load_run(folder).options
         if not (place / JSON).exists():
             precision = options.evaluation_precision  # as the run itself was judged
-            scale_run(folder, [], console, plan.depth, plan.trajectories, plan.votes, precision=precision, out=place)
+            effort = Effort(plan.depth, plan.trajectories, plan.votes, precision=precision)
+            scale_run(folder, [], console, effort, place)
         measured = json.loads((place / JSON).read_text())
         points = [point | {"way": line["label"]} for line in measured["series"] for point in line["points"]]
         depth = measured["series"][0]["points"]

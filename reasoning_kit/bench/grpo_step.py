@@ -7,6 +7,7 @@ how long its completions are. What is measured is what every run's record holds 
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,6 +18,7 @@ from rich import box
 from rich.table import Table
 
 from benchmarks.errors import UserError
+from benchmarks.method import TrainingRun
 from grpo.step_shares import PARTS, Shares, shares
 from reasoning_kit.config.spec import ExperimentConfig, RunSpec, load_config
 from reasoning_kit.report import formatting as f
@@ -86,18 +88,32 @@ def measure(spec: RunSpec, steps: int, tell: Callable[[str], None] = lambda _: N
         UserError: if the budget ends before the first of them.
     """
     from grpo.train import train
-    from reasoning_kit.runs.run import load_splits
 
     options: Any = spec.options
     name = f"{spec.task_name}, {spec.method}"
     tell(f"{name}: start checkpoint")
-    task, splits = load_splits(spec)
+    task = spec.task.load()
+    problems = spec.splits(task).train
     short = replace(options, held_out=0, trainer={**options.trainer, "max_steps": WARM_UP + steps})
+
+    def started(*_: object) -> float:
+        tell(f"{name}: {steps} steps")
+        return math.nan
+
     with tempfile.TemporaryDirectory() as folder:
         trained = train(
-            task, splits.train, short, spec.model, spec.budget, spec.seed, Path(folder),
-            at_start=lambda _: tell(f"{name}: {steps} steps"),
-        )  # fmt: skip
+            TrainingRun(
+                task=task,
+                problems=problems,
+                options=short,
+                budget=spec.budget,
+                seed=spec.seed,
+                folder=Path(folder),
+                model=spec.model,
+                where=f"method.{spec.method}",
+                at_phase=started,
+            )
+        )
     measured = trained.steps[WARM_UP:]
     found = shares(measured)
     if found is None:

@@ -21,10 +21,12 @@ from rich.console import Console
 
 from benchmarks.errors import UserError
 from benchmarks.evaluation import Solver, batched
+from benchmarks.method import TRAINER, TrainingRun
 from benchmarks.training.budget import Budget
 from reasoning_kit.bench.result import progress_line, read_result, write_result
 from reasoning_kit.bench.show import accuracy_table
 from reasoning_kit.config.spec import RunSpec, fingerprint, load_config
+from reasoning_kit.registry import method
 
 if TYPE_CHECKING:
     from benchmarks.compute import Cost
@@ -106,11 +108,10 @@ def time_to_accuracy(
     out = out or Path(config.out or f"runs/{config.name}") / "time-to-accuracy.json"
     import torch
 
-    from reasoning_kit.runs.run import load_splits
-
     specs = [_timed(spec, every, limit) for spec in config.runs()]
     torch.set_num_threads(config.threads)
-    task, splits = load_splits(specs[0])
+    task = specs[0].task.load()
+    splits = specs[0].splits(task)
     question = {
         "task": specs[0].task_name, "target": target, "every": every, "limit": limit, "threads": config.threads,
         "data": splits.fingerprint, "problems": len(splits.test),
@@ -142,8 +143,6 @@ def measure_run(
     Raises:
         UserError: as the method's trainer.
     """
-    from reasoning_kit.runs.run import train
-
     _forget_compiled(spec)
     checks: list[Check] = []
     name = f"{spec.method}, seed {spec.seed}"
@@ -161,7 +160,23 @@ def measure_run(
 
     with tempfile.TemporaryDirectory() as folder:
         try:
-            trained = train(spec, task, train_problems, Path(folder), check, progress)
+            trained = method(spec.base).train(
+                TrainingRun(
+                    task=task,
+                    problems=train_problems,
+                    options=spec.options,
+                    budget=spec.budget,
+                    seed=spec.seed,
+                    folder=Path(folder) / TRAINER,
+                    model=spec.model,
+                    where=f"method.{spec.method}",
+                    keep=Path(folder),
+                    milestones=spec.evaluation.milestones,
+                    at_milestone=check,
+                    on_progress=progress,
+                    test_prompts=lambda: test_problems,
+                )
+            )
             spent = trained.cost
             check(trained.solver, spent)
         except _Reached as end:
@@ -195,14 +210,14 @@ def summarise(runs: Sequence[dict[str, Any]], methods: Sequence[str]) -> list[di
     which ``at_least`` says, and a ratio ``at least`` or ``at most`` the truth, which ``ratio_is`` says.
     """
     rows: list[dict[str, Any]] = []
-    for method in methods:
-        own = [run for run in runs if run["method"] == method]
+    for name in methods:
+        own = [run for run in runs if run["method"] == name]
         if not own:
             continue
         exact = [run["seconds"] if run["reached"] else math.inf for run in own]
         rows.append(
             {
-                "method": method,
+                "method": name,
                 "seeds": len(own),
                 "reached": sum(run["reached"] for run in own),
                 "seconds": statistics.median(run["seconds"] for run in own),

@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmarks.statistics import Difference, Interval, accuracy_interval, paired_difference
+from reasoning_kit.registry import method
 
 if TYPE_CHECKING:
     from benchmarks.evaluation import Solution
     from benchmarks.grid_task import GridTask
     from benchmarks.problem import Problem
+    from reasoning_kit.config.spec import RunSpec
     from trm.modeling import TRMForPuzzles
     from trm.solver import TRMSolver
 
@@ -75,13 +77,30 @@ def bench_solve(
     """
     from benchmarks.grid_task import as_grid
     from reasoning_kit.runs.finished import chosen_problems
-    from reasoning_kit.scaling.scale import load_recursive, load_recursive_run
+    from trm.method import trained_model
 
     spec = load_recursive_run(folder)
     task, splits, _ = chosen_problems(spec, overrides)
-    return measure_solve(
-        as_grid(task, str(folder)), load_recursive(folder), splits.test, repeats, batch_size, steps, bfloat16
-    )
+    grids = as_grid(task, str(folder))
+    return measure_solve(grids, trained_model(folder), splits.test, repeats, batch_size, steps, bfloat16)
+
+
+def load_recursive_run(folder: Path) -> RunSpec:
+    """The specification of a finished run of TRM or a variant.
+
+    Raises:
+        UserError: if it is of another method, or not finished.
+    """
+    from benchmarks.errors import UserError
+    from reasoning_kit.runs.finished import load_run
+    from trm.method import TRM
+
+    spec = load_run(folder)
+    if not isinstance(method(spec.base), TRM):
+        raise UserError(
+            f"{spec.method} has no supervision steps to add.", where=str(folder), cure="Name a run of TRM or a variant."
+        )
+    return spec
 
 
 def measure_solve(

@@ -8,9 +8,8 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks.errors import UserError
-from cot_distill.options import SFTOptions
-from grpo.options import GRPOOptions
-from reasoning_kit.config.spec import ExperimentConfig, load_config, started
+from reasoning_kit.config.spec import ExperimentConfig, load_config
+from reasoning_kit.registry import method
 from reasoning_kit.runs.environment import free_cores
 from reasoning_kit.runs.launch import Job, launch
 from reasoning_kit.runs.results import is_finished, settle
@@ -29,15 +28,24 @@ def compare(overrides: Sequence[str], out: Path | None, fresh: bool, console: Co
         UserError: for every mistake in the configuration or the data, before anything is trained where possible.
         RunsFailed: if some runs crashed; the report holds the others.
     """
-    from reasoning_kit.report import comparison_table, write_report, write_summary
-
     config = load_config(overrides)
     folder = out or Path(config.out or f"runs/{config.name}")
+    return compare_config(config, folder, fresh, console, resume)
+
+
+def compare_config(config: ExperimentConfig, folder: Path, fresh: bool, console: Console, resume: bool = True) -> Path:
+    """The same for a configuration that is checked already.
+
+    Raises:
+        UserError, RunsFailed: as :func:`compare`.
+    """
+    from reasoning_kit.comparison import load_comparison
+    from reasoning_kit.report import comparison_table, write_report, write_summary
+
     done = _run(config, folder, fresh, console, resume)
     failed = [job for job in done if job.phase == "failed"]
     if len(failed) == len(done):
         raise RunsFailed(failed, None)
-    from reasoning_kit.comparison import load_comparison
 
     comparison = load_comparison(folder)
     report = write_report(folder)
@@ -50,11 +58,10 @@ def compare(overrides: Sequence[str], out: Path | None, fresh: bool, console: Co
 
 def _run(config: ExperimentConfig, folder: Path, fresh: bool, console: Console, resume: bool) -> list[Job]:
     """Everything that can be refused is refused before the first run starts."""
-    check_teachers(config)
     problems = check_data(config, console)
     for moved in settle(config.runs(), problems, folder, fresh):
         console.print(f"A run of another configuration is now in {moved}", soft_wrap=True)
-    check_servers(config, folder, console)
+    preflight(config, folder, console)
     jobs = config.jobs or parallel_runs(config)
     console.print(
         f"[bold]{config.name}[/bold]: {len(config.tasks)} task(s), {len(config.methods)} method(s), {config.seeds} "
@@ -78,34 +85,6 @@ class RunsFailed(Exception):
         super().__init__("\n".join(lines))
 
 
-def check_teachers(config: ExperimentConfig) -> None:
-    """Who teaches must be there before anything is trained: a programmatic teacher of that style, or a folder.
-
-    Raises:
-        UserError: naming the option.
-    """
-    from cot_distill.traces import check_style
-
-    for task_name, task in config.tasks.items():
-        for method, entry in config.methods.items():
-            key, options = f"method.{method}", started(entry.options, task, config.model)
-            if isinstance(options, GRPOOptions):
-                if options.taught is None:
-                    continue
-                key, options = f"{key}.distillation", options.taught
-            elif entry.base != "cot":
-                continue
-            assert isinstance(options, SFTOptions)
-            if options.traces is None:
-                check_style(task.family, options.trace, f"{key}.trace (task.{task_name})")
-            elif not Path(options.traces).expanduser().is_dir():
-                raise UserError(
-                    f"there is no folder '{options.traces}'.",
-                    where=f"{key}.traces",
-                    cure="Give one that reasoning-kit teach wrote.",
-                )
-
-
 def check_data(config: ExperimentConfig, console: Console) -> dict[str, str]:
     """Read or generate every task's problems once, so that a broken file is told before anything is trained.
 
@@ -126,19 +105,17 @@ def check_data(config: ExperimentConfig, console: Console) -> dict[str, str]:
     return fingerprints
 
 
-def check_servers(config: ExperimentConfig, folder: Path, console: Console) -> None:
-    """Ask every server one short question, so that a wrong address, name or key is told before anything is trained.
+def preflight(config: ExperimentConfig, folder: Path, console: Console) -> None:
+    """What only libraries, folders and servers know is asked before the first run starts: a trainer's own options, a
+    pretrained model, a served model's name and key.
 
     Raises:
-        UserError: if a served model that is still to answer cannot be used.
+        UserError: if a run that is still to come could not be trained.
     """
-    from cot_distill.generators.server import connect
-    from cot_distill.server_options import PromptedOptions
-
     for run in config.runs():
-        if run.seed == 0 and isinstance(run.options, PromptedOptions) and not is_finished(run, folder / run.folder):
-            with console.status(f"asking {run.options.base_url}"):
-                connect(run.options, f"method.{run.method}").check()
+        if run.seed == 0 and not is_finished(run, folder / run.folder):
+            with console.status(f"checking {run.method} on {run.task_name}"):
+                method(run.base).preflight(run.setting())
 
 
 def parallel_runs(config: ExperimentConfig) -> int:

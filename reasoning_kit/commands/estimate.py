@@ -9,26 +9,26 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.compute import LanguageModelPrice
-from benchmarks.task import Task
+from benchmarks.compute import Cost
+from benchmarks.method import Phase, Price, TrainingRun
+from benchmarks.problem import Problem
 from benchmarks.training.budget import Budget
-from reasoning_kit.config.methods import METHODS, Entry
+from reasoning_kit.config.methods import Entry
 from reasoning_kit.config.spec import ExperimentConfig, RunSpec, load_config
+from reasoning_kit.registry import method
 from reasoning_kit.report.formatting import MISSING, budget_text
 from reasoning_kit.runs.environment import use_free_cores
 
 PROBE_STEPS = 3
-TYPICAL = 60  # problems of training and of the test that lengths are taken from
-ADAM_COPIES = 4  # weights, gradients and two moments, in float32
+BYTES = 4  # of a number in float32
 
 
 @dataclass(frozen=True)
@@ -103,169 +103,80 @@ def _flat(options: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, An
 
 
 def estimate_run(spec: RunSpec, probe: bool) -> Estimate:
-    if not METHODS[spec.base].trains:
+    """Parameters, FLOPs, memory and, with ``probe``, seconds of one run."""
+    base, setting = method(spec.base), spec.setting()
+    phases = base.phases(setting)
+    prices = [phase.method.price(phase.setting) for phase in phases]
+    known = [price for price in prices if price is not None]
+    if not base.trains or len(known) < len(phases):
         return Estimate(spec.task_name, spec.method, None, 0.0, None, None, 0, None)
-    task = spec.task.load()
-    recursive = spec.base in ("trm", "direct")
-    phases = _phases(spec)
-    priced = [(_recursive if recursive else _language_model)(phase, task) for _, phase in phases]
-    parameters, _, per_answer, _ = priced[-1]
-    steps = _steps(spec.budget, [share for share, _ in phases], priced)
-    weights = steps or [share for share, _ in phases]
+
+    steps = _steps(spec.budget, phases, known)
+    weights = steps or [phase.share for phase in phases]
+    per_step = sum(weight * price.flops_per_step for weight, price in zip(weights, known, strict=True)) / sum(weights)
     return Estimate(
         task=spec.task_name,
         method=spec.method,
-        parameters=parameters,
-        flops_per_step=sum(weight * each[1] for weight, each in zip(weights, priced, strict=True)) / sum(weights),
-        flops_per_answer=per_answer,
+        parameters=known[-1].parameters,
+        flops_per_step=per_step,
+        flops_per_answer=known[-1].flops_per_answer,
         steps=None if steps is None else sum(steps),
-        state_bytes=4 * max(_copies(phase) * each[0] for (_, phase), each in zip(phases, priced, strict=True)),
-        seconds=_probe(spec) if probe else None,
+        state_bytes=BYTES * max(price.copies * price.parameters for price in known),
+        seconds=_probe(spec, phases) if probe else None,
     )
 
 
-def _phases(spec: RunSpec) -> list[tuple[float, RunSpec]]:
-    """Trainings of different models with their shares of the budget: of a policy that teaches, its own and the pupil's.
-    Writing between them has no steps; where it takes none of the budget's unit, the pupil gets its share."""
-    options: Any = spec.options
-    if spec.base != "grpo" or not options.pupil.samples:
-        return [(1.0, spec)]
-    pupil = options.pupil
-    policy = replace(spec, options=replace(options, pupil=replace(pupil, samples=0)))
-    model = pupil.model.over(spec.model, f"method.{spec.method}.pupil.model")
-    learner = replace(spec, base="cot", options=pupil.distillation, model=model)
-    left = 1 - pupil.policy_share if spec.budget.unit == "steps" else pupil.share
-    return [(pupil.policy_share, policy), (left, learner)]
-
-
-def _copies(spec: RunSpec) -> int:
-    """Numbers held per parameter: of what is trained, of a reference model, and of PPO's value model."""
-    options: Any = spec.options
-    if spec.base != "grpo":
-        return ADAM_COPIES
-    reference = bool(options.beta) and not spec.model.lora_rank
-    return ADAM_COPIES + reference + ADAM_COPIES * (options.algorithm == "ppo")
-
-
-def _steps(
-    budget: Budget, shares: Sequence[float], priced: Sequence[tuple[int, float, float, float]]
-) -> list[float] | None:
-    """Of each phase; ``None`` where only time limits them."""
+def _steps(budget: Budget, phases: Sequence[Phase], prices: Sequence[Price]) -> list[float] | None:
+    """Optimiser steps of each phase; ``None`` where only time limits them."""
     found = []
-    for share, (_, per_step, _, examples) in zip(shares, priced, strict=True):
-        per_unit = {"flops": per_step, "steps": 1.0, "examples": examples}.get(budget.unit)
+    for phase, price in zip(phases, prices, strict=True):
+        per_unit = {"flops": price.flops_per_step, "steps": 1.0, "examples": price.examples_per_step}.get(budget.unit)
         if per_unit is None:
             return None
-        found.append(share * budget.limit / per_unit)
+        found.append(phase.share * budget.limit / per_unit)
     return found
 
 
-def _recursive(spec: RunSpec, task: Task) -> tuple[int, float, float, float]:
-    import torch
-
-    from benchmarks.grid_task import as_grid
-    from trm import pricing
-    from trm.modeling import TRMForPuzzles
-    from trm.trainer import build
-
-    options: Any = spec.options
-    config = build(as_grid(task, f"method.{spec.method}"), options)
-    with torch.device("meta"):
-        parameters = TRMForPuzzles(config).num_parameters()
-    steps = 1 if config.recursion == "direct" else options.evaluation_steps or config.supervision_steps
-    batch = options.batch_size
-    return (
-        parameters,
-        batch * pricing.training_step(config),
-        options.votes * options.trajectories * pricing.answer(config, steps),
-        batch,
-    )
-
-
-def _language_model(spec: RunSpec, task: Task) -> tuple[int, float, float, float]:
-    """For a few typical problems; programmatic traces give the lengths."""
-    import torch
-    from transformers import AutoModelForCausalLM
-
-    from benchmarks.compute import language_model_price
-    from benchmarks.text_form import Style
-    from cot_distill.language_model import load_tokenizer, model_config
-    from cot_distill.sft_examples import IGNORE, Left, programmatic, tokenized
-    from cot_distill.traces import styles
-    from reasoning_kit.runs.run import load_splits
-
-    options: Any = spec.options
-    tokenizer = load_tokenizer(spec.model, task)
-    model_configuration = model_config(spec.model, len(tokenizer))
-    with torch.device("meta"):
-        parameters = AutoModelForCausalLM.from_config(model_configuration).num_parameters()
-    shape = language_model_price(model_configuration)
-    if spec.base == "grpo":
-        shape = shape.of_last_state()
-    style: Style = "answer_only" if spec.base == "answer_only" else "cot"
-    taught: Style = (
-        "answer_only" if spec.base == "grpo" and not styles(task) else style
-    )  # nobody knows its thoughts yet
-    teach = programmatic(task, taught, getattr(options, "trace", None))
-    few: dict[str, Any] = {
-        name: min(getattr(spec.task, name) or TYPICAL, TYPICAL) for name in ("train_size", "test_size")
-    }
-    splits = load_splits(replace(spec, task=replace(spec.task, **few)))[1]
-    pauses = options.solver.pauses
-    rows = list(tokenized(task, splits.train, tokenizer, style, teach, Left(), pauses))
-    length = max(len(row["input_ids"]) for row in rows)
-    prompt = max(row["labels"].count(IGNORE) for row in rows)
-    # Test problems may be longer; where nobody can say what their answers look like, they are taken for typical.
-    asked = list(tokenized(task, splits.test, tokenizer, style, teach, Left(), pauses)) or rows
-    lengths = [(row["labels"].count(IGNORE), len(row["labels"])) for row in asked]
-    per_answer = fmean(_answer(shape, before, end - before, options.solver.samples) for before, end in lengths)
-    batch = options.batch_size * int(options.trainer.get("gradient_accumulation_steps", 1))
-    per_step = shape.training_step(batch, length)
-    if spec.base == "grpo":
-        per_step += shape.generation(batch, prompt, length - prompt)
-        scored = bool(options.beta) + (
-            options.algorithm == "rloo" or (options.algorithm == "ppo" and bool(options.beta))
-        )
-        per_step += scored * shape.forward(batch, length)
-        if options.algorithm == "ppo":
-            value = shape.with_head(1)
-            per_step += value.training_step(batch, length) + value.forward(batch, length)
-    return parameters, per_step, per_answer, batch
-
-
-def _answer(shape: LanguageModelPrice, prompt: int, new: int, samples: int) -> float:
-    """All samples of a problem, each of ``new`` tokens at full depth; the prompt once."""
-    read = shape.generation(1, prompt, 0)
-    return read + samples * (shape.generation(1, prompt, new) - read)
-
-
-def _probe(spec: RunSpec) -> float:
-    """Seconds of training that the budget will take, from :data:`PROBE_STEPS` real steps after a first one."""
-    from reasoning_kit.runs.run import load_splits, train
-
+def _probe(spec: RunSpec, phases: Sequence[Phase]) -> float:
+    """Seconds of training that the budget will take, from :data:`PROBE_STEPS` real steps of the first and the last
+    phase. What lies between them goes at the first one's pace."""
     if spec.budget.unit == "seconds":
         return spec.budget.limit
-    phases = _phases(spec)
-    if len(phases) > 1:  # writing at the pace of the policy's training, which is mostly writing
-        pupil_share = phases[-1][0]
-        return (1 - pupil_share) * _probe(phases[0][1]) + pupil_share * _probe(phases[-1][1])
-    task, splits = load_splits(replace(spec, task=replace(spec.task, test_size=1)))
+    problems = spec.splits().train
+    last = phases[-1]
+    seconds = last.share * _probe_phase(last, problems)
+    if len(phases) > 1:
+        seconds += (1 - last.share) * _probe_phase(phases[0], problems)
+    return seconds
+
+
+def _probe_phase(phase: Phase, problems: Sequence[Problem]) -> float:
+    """Seconds that the whole budget would take at the pace of a few steps of one phase."""
+    setting, unit = phase.setting, phase.setting.budget.unit
     moments: list[tuple[float, float]] = []
 
-    def watch(spent: Any) -> None:
-        moments.append((time.perf_counter(), getattr(spent, spec.budget.unit)))
+    def watch(spent: Cost) -> None:
+        moments.append((time.perf_counter(), getattr(spent, unit)))
 
-    steps = Budget("steps", PROBE_STEPS + 1)
-    options: Any = spec.options
-    if spec.base == "grpo":  # the steps alone
-        options = replace(options, held_out=0, curriculum="none")
-        if options.taught is not None:
-            options = replace(options, start="model", max_new_tokens=options.max_new_tokens or 64)
-    short = replace(spec, budget=steps, options=options)
     with tempfile.TemporaryDirectory() as folder:
-        train(short, task, splits.train, Path(folder), lambda *_: None, watch)
+        phase.method.train(
+            TrainingRun(
+                task=setting.task,
+                problems=problems,
+                options=phase.method.steps_only(setting.options),
+                budget=Budget("steps", PROBE_STEPS + 1),
+                seed=setting.seed,
+                folder=Path(folder) / "trainer",
+                model=setting.model,
+                where=setting.where,
+                keep=Path(folder),
+                on_progress=watch,
+            )
+        )
+
+    # From the end of the first step to the end of the last: what is loaded and compiled first is left out.
     (begin, spent), (end, total) = moments[0], moments[-1]
-    return (end - begin) / (total - spent) * spec.budget.limit
+    return (end - begin) / (total - spent) * setting.budget.limit
 
 
 def _table(config: ExperimentConfig, rows: Sequence[Estimate]) -> Table:

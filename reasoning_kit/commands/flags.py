@@ -158,11 +158,13 @@ def budget_overrides(text: str) -> list[str]:
     Raises:
         UserError: if it is neither.
     """
-    from reasoning_kit.config.budgets import parse_budget
-    from reasoning_kit.config.composition import choices
+    from reasoning_kit.config.composition import files_of
 
-    if text in choices("budget"):
+    if text in files_of("budget"):
         return [f"budget={text}"]
+
+    from reasoning_kit.config.budgets import parse_budget
+
     unit, limit = parse_budget(text)
     return [f"budget.unit={unit}", f"budget.limit={limit!r}"]
 

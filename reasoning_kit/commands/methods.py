@@ -11,9 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from reasoning_kit.config.composition import choices
-from reasoning_kit.config.methods import METHODS, label_of, thinking_of
+from reasoning_kit.config.methods import label_of, thinking_of
 from reasoning_kit.config.options import method_options, plain_text
 from reasoning_kit.config.presets import base_of, preset
+from reasoning_kit.registry import METHODS
 
 
 def list_methods(console: Console) -> None:
@@ -82,5 +83,5 @@ def _value(name: str, base: str, keys: list[str]) -> tuple[Any, str | None]:
                 break
             found = found[key]
         else:
-            return found, f"configs/method/{each}.yaml"
+            return found, preset("method", each).source
     return None, None

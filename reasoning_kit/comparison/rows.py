@@ -11,7 +11,8 @@ import numpy as np
 
 from benchmarks.records import RunRecord
 from benchmarks.statistics import Interval, accuracy_interval
-from reasoning_kit.config.methods import METHODS, label_of, thinking_of
+from reasoning_kit.config.methods import label_of, thinking_of
+from reasoning_kit.registry import METHODS
 
 NOT_TRAINED = "not matched: trained elsewhere, with other data and compute, and not trained here"
 MATCHED_WITHIN = 0.1  # a method that spent more or less of its budget than this is flagged
@@ -27,7 +28,7 @@ class Run:
 
     @property
     def base(self) -> str:
-        """The one of the six that its method is a variant of, or the method itself."""
+        """The method that this one is a variant of, or the method itself."""
         return str(self.record.config.get("base", self.record.method))
 
     @property
@@ -44,7 +45,7 @@ class Run:
 
     @property
     def place(self) -> tuple[int, bool, str, int]:
-        """Sorts runs: the six in their order, each followed by its variants, and seeds within."""
+        """Sorts runs: methods in their order, each followed by its variants, and seeds within."""
         order = list(METHODS).index(self.base) if self.base in METHODS else len(METHODS)
         return order, self.base != self.record.method, self.record.method, self.record.seed
 
@@ -54,7 +55,7 @@ class Row:
     """One method on one task, over its seeds. Costs are means over seeds; ``None`` where no run measured them.
 
     Attributes:
-        base: the one of the six that the method is, or is a variant of.
+        base: the method that this one is, or is a variant of.
         thinking: ``latent``, ``token`` or ``none`` (:func:`reasoning_kit.config.methods.thinking_of`).
         trains: its model was trained here, within the budget.
         unmatched: why this row is not at the same budget as the others; empty when it is.

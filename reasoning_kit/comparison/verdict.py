@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from benchmarks.statistics import Difference
 from reasoning_kit.comparison.rows import MATCHED_WITHIN, Row
+from reasoning_kit.registry import contrasts
 
 THINKING = {"latent": "latent recursion", "token": "tokens"}
 WINNERS = {
@@ -16,8 +17,6 @@ WINNERS = {
     "variants": "Variants against their base",
     "unknown": "No verdict",
 }
-# What thinking adds to the same kind of network; and reinforcement to distillation.
-CONTRASTS = (("trm", "direct"), ("cot", "answer_only"), ("grpo", "cot"))
 NOT_COMPUTE = ("steps", "examples", "tokens")  # budgets under which methods may differ in compute
 
 
@@ -48,7 +47,7 @@ def oriented(a: Row, b: Row) -> tuple[Row, Row]:
 
 def thinking_contrasts(pairs: Sequence[Paired]) -> tuple[Paired, ...]:
     """The pairs that isolate what thinking adds, the method that thinks first."""
-    return tuple(p for a, b in CONTRASTS for p in pairs if (p.a, p.b) == (a, b))
+    return tuple(p for a, b in contrasts() for p in pairs if (p.a, p.b) == (a, b))
 
 
 def parts(rows: Sequence[Row], pairs: Sequence[Paired]) -> tuple[Paired, ...]:

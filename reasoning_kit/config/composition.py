@@ -7,11 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.errors import UserError, did_you_mean
+from benchmarks.task import FAMILIES
 from reasoning_kit.config.checking import mapping
 from reasoning_kit.config.methods import NAME, defined_here, needs_base
+from reasoning_kit.config.plugins import config_folders
+from reasoning_kit.registry import METHODS
 
 DATA_VARIABLE = "REASONING_KIT_DATA"  # the folder of the published files, where no data=FOLDER is given
 GROUPS = ("task", "method", "model", "budget", "experiment")
+SEARCH_PATH = "hydra.searchpath"
 
 
 def config_folder() -> Path:
@@ -21,17 +25,44 @@ def config_folder() -> Path:
 
 
 def choices(group: str) -> list[str]:
-    """The files of a configuration group, without their ending."""
-    return sorted(path.stem for path in (config_folder() / group).glob("*.yaml"))
+    """What can be named: the files of a configuration group, and plug-ins that have none."""
+    return sorted({*files_of(group), *without_file(group)})
+
+
+def files_of(group: str) -> dict[str, Path]:
+    """The files of a configuration group by name; those of plug-ins do not replace the kit's own."""
+    found: dict[str, Path] = {}
+    for folder in [config_folder(), *config_folders()]:
+        for path in sorted((folder / group).glob("*.yaml")):
+            found.setdefault(path.stem, path)
+    return found
+
+
+def without_file(group: str) -> dict[str, dict[str, Any]]:
+    """Families and methods of plug-ins that can be named as they are, with what a file of theirs would say."""
+    if group == "task":
+        entries: dict[str, dict[str, Any]] = {name: {"family": name} for name in FAMILIES if not FAMILIES.is_own(name)}
+    elif group == "method":
+        entries = {name: {} for name in METHODS if not METHODS.is_own(name)}
+    else:
+        return {}
+    return {name: entry for name, entry in entries.items() if name not in files_of(group)}
+
+
+def published_entry(group: str, name: str) -> dict[str, Any]:
+    """What the file of a task or method says of it."""
+    from omegaconf import OmegaConf
+
+    if name in without_file(group):
+        return without_file(group)[name]
+    entries = OmegaConf.to_container(OmegaConf.load(files_of(group)[name]))
+    assert isinstance(entries, dict)
+    return {str(key): value for key, value in mapping(entries[name], f"{group}.{name}").items()}
 
 
 def published_options(method: str) -> Mapping[str, Any]:
     """The options that the file of a method itself, no variant, sets."""
-    from omegaconf import OmegaConf
-
-    options = OmegaConf.to_container(OmegaConf.load(config_folder() / "method" / f"{method}.yaml"))
-    assert isinstance(options, dict)
-    entry = mapping(options[method], f"method.{method}")
+    entry = published_entry("method", method)
     return {key: value for key, value in entry.items() if key not in ("base", "label")}
 
 
@@ -48,15 +79,20 @@ def compose(overrides: Sequence[str]) -> dict[str, Any]:
     from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
     overrides = [_model(override) for override in overrides]
-    made = defined_here(overrides, choices("method"))
-    prepared = [_prepare(override, made) for override in overrides]
-    groups = [override for override in prepared if override.partition("=")[0] in GROUPS]
+    made = {group: defined_here(group, overrides, choices(group)) for group in ("task", "method")}
+    prepared = _search_path() + [_prepare(override, made) for override in overrides]
+    prepared += _plugged_in(overrides)
+    groups = [override for override in prepared if override.partition("=")[0] in (*GROUPS, SEARCH_PATH)]
     try:
         with initialize_config_dir(str(config_folder().absolute()), version_base="1.3"):
             chosen = compose_files("compare", groups)
-            methods = [*chosen.get("method", ()), *sorted(made)]  # no such key where all are made here
+            # No such key in `chosen` where all are made here.
+            named = {
+                group: [*chosen.get(group, ()), *sorted(made[group]), *_named_without_file(group, overrides)]
+                for group in ("task", "method")
+            }
             for override in overrides:
-                _check_chosen(override, {"task": list(chosen["task"]), "method": methods})
+                _check_chosen(override, named)
             final = chosen if groups == prepared else compose_files("compare", prepared)
             composed = OmegaConf.to_container(final, resolve=True, throw_on_missing=True)
     except MissingMandatoryValue as error:
@@ -91,22 +127,56 @@ def _model(override: str) -> str:
     return model_path(str(path) if named.startswith("~") else named) if "/" in named or path.is_dir() else override
 
 
-def _prepare(override: str, made: set[str]) -> str:
+def _search_path() -> list[str]:
+    """Where else Hydra looks for files: the folders of plug-ins."""
+    folders = [f"file://{folder}" for folder in config_folders()]
+    return [f"{SEARCH_PATH}=[{','.join(folders)}]"] if folders else []
+
+
+def _named_without_file(group: str, overrides: Sequence[str]) -> list[str]:
+    """Plug-ins without a file that a choice such as ``task=[mine,sudoku-4x4]`` names."""
+    known = without_file(group)
+    found: list[str] = []
+    for override in overrides:
+        key, _, value = override.partition("=")
+        if key == group:
+            found = [name for name in _names_in(value) if name in known]
+    return found
+
+
+def _plugged_in(overrides: Sequence[str]) -> list[str]:
+    """What a file would say of the plug-ins that are named and have none; before their options, which come later."""
+    added = []
+    for name in _named_without_file("task", overrides):
+        if not any(override.startswith(f"task.{name}.family=") for override in overrides):
+            added.append(f"++task.{name}.family={name}")
+    for name in _named_without_file("method", overrides):
+        if not any(override.startswith(f"method.{name}.") for override in overrides):
+            added.append(f"++method.{name}={{}}")
+    return added
+
+
+def _names_in(choice: str) -> list[str]:
+    return [name.strip().removesuffix(".yaml") for name in choice.strip("[]").split(",")]
+
+
+def _prepare(override: str, made: Mapping[str, set[str]]) -> str:
     """Check a choice of a group; let every other key through, because the types below know what exists.
 
     Args:
-        made: methods that the command line defines; Hydra knows no file for them.
+        made: tasks and methods that the command line defines; Hydra knows no file for them.
     """
     key, equals, value = override.partition("=")
     if not equals or not key:
         raise UserError("an option is written key=value.", where=override, cure="For example budget.limit=1e12.")
     if key not in GROUPS:
         return override if key.startswith(("+", "~")) else f"++{override}"
-    names = [choice.strip().removesuffix(".yaml") for choice in value.strip("[]").split(",")]
-    files = [name for name in names if key != "method" or name not in made]
-    for name in files:
+    names = _names_in(value)
+    written = [name for name in names if name not in made.get(key, ())]
+    for name in written:
         if name not in choices(key):
             raise _unknown(key, name, override)
+    files = [name for name in written if name not in without_file(key)]
     return override if files == names else f"{key}=[{','.join(files)}]"
 
 

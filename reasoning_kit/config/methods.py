@@ -1,4 +1,4 @@
-"""The methods of a comparison: six that the packages implement, and any number of variants of them.
+"""The methods of a comparison: those that packages implement, and any number of variants of them.
 
 A variant is its base with some options changed, a row of its own in tables and a folder of its own for its runs. Where
 the base takes part too, the variant follows the base's options as they are in that comparison, so that
@@ -10,45 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
 from benchmarks.errors import UserError, did_you_mean
-from cot_distill.options import SFTOptions
-from cot_distill.server_options import PromptedOptions
-from grpo.options import GRPOOptions
+from benchmarks.method import MethodOptions
 from reasoning_kit.config.checking import checked, mapping
-from trm.autoregressive.thinking import evaluations
-from trm.options import DirectOptions, TRMOptions
+from reasoning_kit.registry import METHODS, method
 
-BaseName = Literal["direct", "trm", "answer_only", "cot", "grpo", "prompted"]
-Options = TRMOptions | SFTOptions | GRPOOptions | PromptedOptions
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")  # a folder, and a key on the command line
-
-
-@dataclass(frozen=True)
-class Method:
-    """One of the six: its options, how it is named, and its way of thinking: ``latent``, ``token`` or ``none``.
-
-    Attributes:
-        thinking: unless its model thinks by itself (:func:`thinking_of`).
-        trains: spends the budget; otherwise a model is asked as it is, and no budget is matched.
-    """
-
-    options: type[Options]
-    label: str
-    thinking: str
-    trains: bool = True
-
-
-METHODS: dict[str, Method] = {
-    "direct": Method(DirectOptions, "Direct prediction", "none"),
-    "trm": Method(TRMOptions, "TRM", "latent"),
-    "answer_only": Method(SFTOptions, "LM, answer only", "none"),
-    "cot": Method(SFTOptions, "LM, chain of thought (distilled)", "token"),
-    "grpo": Method(GRPOOptions, "LM, GRPO", "token"),
-    "prompted": Method(PromptedOptions, "LM, prompted", "token", trains=False),
-}
-TRAINED = tuple(name for name, method in METHODS.items() if method.trains)
 
 
 @dataclass(frozen=True)
@@ -60,9 +29,9 @@ class Entry:
         label: its name in tables and figures.
     """
 
-    base: BaseName
+    base: str
     label: str
-    options: Options
+    options: MethodOptions
 
 
 def label_of(name: str) -> str:
@@ -71,35 +40,36 @@ def label_of(name: str) -> str:
 
 
 def thinking_of(base: str, model: Mapping[str, Any]) -> str:
-    """How a run thinks: as its base does; where that writes the answer alone, ``latent`` if its language model sends
-    each token more than once through the same network. Filler tokens are no thinking.
+    """How a run thinks: ``latent``, ``token`` or ``none``; ``none`` where the method is not installed here.
 
     Args:
-        model: its :class:`cot_distill.options.ModelOptions` as a mapping; empty in records that have none.
+        model: its :class:`benchmarks.language_models.ModelOptions` as a mapping; empty in records that have none.
     """
-    thinking = METHODS[base].thinking if base in METHODS else "none"
-    if base != "answer_only" or model.get("architecture") != "autoregressive_trm" or model.get("path") is not None:
-        return thinking
-    return "latent" if evaluations(model.get("settings") or {}) > 1 else thinking
+    return method(base).thinks(model) if base in METHODS else "none"
 
 
-def defined_here(overrides: Iterable[str], files: Iterable[str]) -> set[str]:
-    """Names of the variants that the command line makes: ``method.NAME.base=trm`` or ``method.NAME={base: trm}``,
-    where no file in ``configs/method`` is called so.
+def defined_here(group: str, overrides: Iterable[str], known: Iterable[str]) -> set[str]:
+    """Names of the variants that the command line makes: ``method.NAME.base=trm``, ``task.NAME.family=sudoku``, or
+    all of it in one: ``method.NAME={base: trm}``.
 
     Args:
-        files: names of the methods that have one.
+        group: ``task`` or ``method``.
+        known: names that need not be made.
     """
-    keys = [override.partition("=")[0].lstrip("+").split(".") for override in overrides]
-    made = {key[1] for key in keys if key[0] == "method" and len(key) > 1 and key[2:] in ([], ["base"])}
-    return made - set(files)
+    origin = {"task": "family", "method": "base"}[group]
+    made = set()
+    for override in overrides:
+        key = override.partition("=")[0].lstrip("+").split(".")
+        if key[0] == group and len(key) > 1 and key[2:] in ([], [origin]):
+            made.add(key[1])
+    return made - set(known)
 
 
 def check_methods(raw: Mapping[str, Any], published: Callable[[str], Mapping[str, Any]]) -> dict[str, Entry]:
-    """Entries ``NAME: {base: ..., label: ..., OPTION: ...}`` as typed options; the six come first.
+    """Entries ``NAME: {base: ..., label: ..., OPTION: ...}`` as typed options; methods come before their variants.
 
     Args:
-        published: options of one of the six as its own file has them, for variants whose base takes no part.
+        published: options of a method as its own file has them, for variants whose base takes no part.
 
     Raises:
         UserError: for an unknown base, name, key or value, or two methods with one label.

@@ -164,8 +164,8 @@ def method_options(name: str) -> Iterator[Option]:
     Raises:
         UserError: if there is no such method.
     """
-    from reasoning_kit.config.methods import METHODS
     from reasoning_kit.config.presets import base_of
+    from reasoning_kit.registry import METHODS
 
     yield from options_of(METHODS[base_of(name)].options, f"method.{name}")
 
@@ -178,7 +178,7 @@ def task_options(name: str) -> Iterator[Option]:
     """
     from benchmarks.task import family_class
     from reasoning_kit.config.presets import family_of
-    from reasoning_kit.config.spec import TaskOptions
+    from reasoning_kit.config.tasks import TaskOptions
 
     for option in options_of(TaskOptions, f"task.{name}"):
         if not option.path.endswith(".options"):  # the family's own stand beside them, not below
@@ -188,8 +188,8 @@ def task_options(name: str) -> Iterator[Option]:
 
 def group_options(group: str) -> Iterator[Option]:
     """The options of a group that has one class for all its files, or of the comparison itself (``""``)."""
+    from benchmarks.language_models import ModelOptions
     from benchmarks.training.budget import Budget
-    from cot_distill.options import ModelOptions
     from cot_distill.server_options import TeacherOptions
     from reasoning_kit.config.spec import EvaluationOptions, ExperimentConfig
 
@@ -245,7 +245,7 @@ def _below(path: str, options: list[Option]) -> list[Option]:
 def paths_that_end_with(key: str) -> list[str]:
     """Where an option of this name lies, with ``NAME`` for the task or method: ``method.NAME.n`` for ``n``."""
     from benchmarks.task import FAMILIES
-    from reasoning_kit.config.methods import METHODS
+    from reasoning_kit.registry import METHODS
 
     options = [option for group in ("", "model", "budget", "evaluation") for option in group_options(group)]
     for method in METHODS:

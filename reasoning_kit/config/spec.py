@@ -10,69 +10,24 @@ import json
 import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from benchmarks.errors import UserError, did_you_mean
-from benchmarks.files.hub import is_hub, whole_name
-from benchmarks.grid_task import require_grid
-from benchmarks.task import Task, family_class, load_task
+from benchmarks.language_models import ModelOptions
+from benchmarks.method import MethodOptions, Setting
+from benchmarks.task import Task
 from benchmarks.training.budget import Budget
-from cot_distill.options import ModelOptions, SFTOptions
-from cot_distill.traces import TEACHERS
-from grpo.options import GRPOOptions
 from reasoning_kit.config.checking import at_least, checked, mapping
-from reasoning_kit.config.composition import DATA_VARIABLE, choices, compose, published_options
-from reasoning_kit.config.methods import METHODS, BaseName, Entry, Options, check_methods, label_of
-from trm.options import TRMOptions
+from reasoning_kit.config.composition import DATA_VARIABLE, compose, published_options
+from reasoning_kit.config.methods import Entry, check_methods, label_of
+from reasoning_kit.config.tasks import TaskOptions, checked_task, reads_files, with_unsafe_code
+from reasoning_kit.registry import METHODS, method
 
-
-@dataclass(frozen=True)
-class TaskOptions:
-    """One entry under ``task``: a family, its options, and how many problems of it.
-
-    Attributes:
-        family: ``reasoning-kit tasks ls`` lists them.
-        train_size, test_size: problems of each split, or rows chosen at random from the files (``None``: all of them).
-        train_file, test_file: published files, several to train on if need be; relative ones lie in ``data``.
-            ``hub:OWNER/NAME:SPLIT`` is a data set on the Hugging Face hub.
-        seed: of the problems; every method and every training seed sees the same ones.
-        options: of the family.
-    """
-
-    family: str
-    train_size: int | None = 1000
-    test_size: int | None = 200
-    train_file: str | list[str] | None = None
-    test_file: str | None = None
-    seed: int = 0
-    options: dict[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        at_least(0, self.seed, "seed")
-        if self.train_file == []:
-            raise UserError("the list is empty.", where="train_file", cure="Name a file, or null to generate problems.")
-        for key, size, file in (
-            ("train_size", self.train_size, self.train_file),
-            ("test_size", self.test_size, self.test_file),
-        ):
-            if size is not None:
-                at_least(1, size, key)
-            elif file is None:
-                raise UserError("generated problems have no end.", where=key, cure="Give a number, or name files.")
-
-    def load(self) -> Task:
-        return load_task(self.family, **self.options)
-
-    def files(self, data: str | None) -> tuple[list[str | Path] | None, str | Path | None]:
-        """Where its training and test files lie, as :func:`benchmarks.splits.build_splits` takes them.
-
-        Raises:
-            UserError: if one can only lie in a data folder, and none is given.
-        """
-        train = None if self.train_file is None else [find_data_file(name, data) for name in _names(self.train_file)]
-        return train, None if self.test_file is None else find_data_file(self.test_file, data)
+if TYPE_CHECKING:
+    from benchmarks.records import RunRecord
+    from benchmarks.splits import Splits
 
 
 @dataclass(frozen=True)
@@ -114,8 +69,8 @@ class RunSpec:
     task_name: str
     task: TaskOptions
     method: str
-    base: BaseName
-    options: Options
+    base: str
+    options: MethodOptions
     model: ModelOptions
     budget: Budget
     seed: int
@@ -126,6 +81,38 @@ class RunSpec:
     @property
     def folder(self) -> Path:
         return Path(self.task_name) / self.method / f"seed-{self.seed}"
+
+    def splits(self, task: Task | None = None, most: int | None = None) -> Splits:
+        """Training and test problems, read or generated.
+
+        Args:
+            most: at most so many of each.
+
+        Raises:
+            UserError: if a file is missing or wrong, or the task cannot give so many problems.
+        """
+        from benchmarks.splits import build_splits
+
+        sizes = (self.task.train_size, self.task.test_size)
+        if most is not None:
+            sizes = (min(sizes[0] or most, most), min(sizes[1] or most, most))
+        return build_splits(task or self.task.load(), *sizes, self.task.seed, *self.task.files(self.data))
+
+    def setting(self, task: Task | None = None) -> Setting[Any]:
+        """What the run's method is asked about, before anything runs."""
+        task = task or self.task.load()
+        return Setting(
+            task=task,
+            options=self.options,
+            model=self.model,
+            budget=self.budget,
+            seed=self.seed,
+            train_size=self.task.train_size,
+            where=f"method.{self.method}",
+            task_name=self.task_name,
+            splits=lambda: self.splits(task),
+            few_splits=lambda most: self.splits(task, most),
+        )
 
 
 @dataclass(frozen=True)
@@ -157,72 +144,42 @@ class ExperimentConfig:
     def runs(self) -> list[RunSpec]:
         """Every run, seeds outermost so that a stopped comparison has whole seeds."""
 
-        def data(task: TaskOptions) -> str | None:
-            names = [*_names(task.train_file), *_names(task.test_file)]
-            return self.data if any(not is_hub(name) for name in names) else None
+        runs = []
+        for seed in range(self.seeds):
+            for task_name, task in self.tasks.items():
+                for name, entry in self.methods.items():
+                    runs.append(self._run(task_name, task, name, entry, seed))
+        return runs
 
-        return [
-            RunSpec(
-                task_name=task_name,
-                task=task,
-                method=method,
-                base=entry.base,
-                options=started(entry.options, task, own_model(method, entry.options, self.model)),
-                model=own_model(method, entry.options, self.model),
-                budget=self.budget,
-                seed=seed,
-                evaluation=self.evaluation,
-                data=data(task),
-                label=entry.label,
-            )
-            for seed in range(self.seeds)
-            for task_name, task in self.tasks.items()
-            for method, entry in self.methods.items()
-        ]
-
-
-def own_model(method: str, options: Options, model: ModelOptions) -> ModelOptions:
-    """The language model that a method trains: the comparison's, with what the method has of its own."""
-    if isinstance(options, (SFTOptions, GRPOOptions)):
-        return options.model.over(model, f"method.{method}.model")
-    return model
-
-
-def started(options: Options, task: TaskOptions, model: ModelOptions) -> Options:
-    """The options of a method on one task: where GRPO would distill a pretrained model first, and no program can teach
-    the family, it starts from the model as it is."""
-    if not isinstance(options, GRPOOptions) or options.start != "distill" or model.path is None:
-        return options
-    taught = task.family in TEACHERS or options.distillation.traces is not None
-    return options if taught else replace(options, start="model")
-
-
-def _names(files: str | list[str] | None) -> list[str]:
-    return [files] if isinstance(files, str) else files or []
-
-
-def find_data_file(name: str, data: str | None) -> str | Path:
-    """Where a file lies: as given, or in the data folder; the name of a data set on the hub stays as it is.
-
-    Raises:
-        UserError: if it can only lie in a data folder, and none is given.
-    """
-    if is_hub(name):
-        return name
-    path = Path(name).expanduser()
-    if path.is_absolute() or path.exists():
-        return path
-    if data is None:
-        raise UserError(
-            "there is no such file here.",
-            where=name,
-            cure=f"Give data=FOLDER, the folder of the published files, or set {DATA_VARIABLE}.",
+    def _run(self, task_name: str, task: TaskOptions, name: str, entry: Entry, seed: int) -> RunSpec:
+        base = method(entry.base)
+        model = base.own_model(entry.options, self.model, f"method.{name}")
+        return RunSpec(
+            task_name=task_name,
+            task=task,
+            method=name,
+            base=entry.base,
+            options=base.resolve(entry.options, task.family, model),
+            model=model,
+            budget=self.budget,
+            seed=seed,
+            evaluation=self.evaluation,
+            data=self.data if reads_files(task) else None,
+            label=entry.label,
         )
-    return Path(data) / path
+
+
+# What a part of the specification is taken to be where it cannot change the result.
+USUAL = {"model": ModelOptions(), "evaluation.batch_size": EvaluationOptions().batch_size}
 
 
 def fingerprint(spec: RunSpec) -> str:
-    """Hash of everything that decides a run's result; a finished run with the same one is not repeated."""
+    """Hash of everything that decides a run's result; a finished run with the same one is not repeated.
+
+    What the method is indifferent to counts as usual, so that TRM is not trained anew for another language model.
+    """
+    for part in method(spec.base).indifferent:
+        spec = _with_usual(spec, part)
     deciding = asdict(spec)
     del deciding["label"]
     if spec.base == spec.method:  # as it was before there were variants: finished runs stay finished
@@ -230,14 +187,34 @@ def fingerprint(spec: RunSpec) -> str:
     return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()[:16]
 
 
+def _with_usual(spec: RunSpec, part: str) -> RunSpec:
+    """The specification with one part, ``model`` or ``evaluation.batch_size``, as usual."""
+    name, _, inner = part.partition(".")
+    if not inner:
+        return replace(spec, **{name: cast(Any, USUAL[part])})
+    usual: Any = replace(getattr(spec, name), **{inner: USUAL[part]})
+    return replace(spec, **{name: usual})
+
+
+def is_same_run(record: RunRecord, spec: RunSpec) -> bool:
+    """Whether a record is of this very run, also one from before its method said what it is indifferent to."""
+    wanted = fingerprint(spec)
+    if record.fingerprint == wanted:
+        return True
+    try:
+        return fingerprint(spec_from_dict(record.config)) == wanted
+    except (UserError, KeyError, TypeError):  # a configuration that this version does not know is another one
+        return False
+
+
 def spec_from_dict(raw: Mapping[str, Any]) -> RunSpec:
     """The inverse of ``dataclasses.asdict`` on a run's specification, after a way through JSON.
 
     Records from before there were variants have neither base nor label.
     """
-    method = raw["method"]
-    named = {"base": method, "label": label_of(method)}
-    base = raw.get("base", method)
+    name = raw["method"]
+    named = {"base": name, "label": label_of(name)}
+    base = raw.get("base", name)
     return checked(
         RunSpec,
         named | {key: raw[key] for key in ("task_name", "method", "base", "label", "seed", "data") if key in raw},
@@ -258,7 +235,9 @@ def load_config(overrides: Sequence[str] = ()) -> ExperimentConfig:
     Raises:
         UserError: for an unknown group, choice or key, a value of the wrong type, or an impossible value.
     """
-    return check_config(compose(overrides))
+    config = check_config(compose(overrides))
+    check_methods_on_tasks(config)
+    return config
 
 
 def check_config(raw: Mapping[str, Any]) -> ExperimentConfig:
@@ -285,7 +264,7 @@ def check_config(raw: Mapping[str, Any]) -> ExperimentConfig:
         ExperimentConfig,
         plain,
         "",
-        tasks={name: _checked_task(name, options, sizes) for name, options in raw["task"].items()},
+        tasks={name: checked_task(name, options, sizes) for name, options in raw["task"].items()},
         methods=check_methods(mapping(raw["method"], "method"), published_options),
         model=checked(ModelOptions, raw.get("model") or {}, "model"),
         budget=checked(Budget, raw.get("budget") or {}, "budget"),
@@ -293,88 +272,25 @@ def check_config(raw: Mapping[str, Any]) -> ExperimentConfig:
     )
     if unsafe_code:
         config = replace(config, tasks=with_unsafe_code(config.tasks))
-    _check_forms(config)
-    _check_batches(config)
     for key in ("seeds", "jobs", "threads"):
         value = getattr(config, key)
         if value is not None:
             at_least(1, value, key)
     if not 0 <= config.checkpoint_minutes < math.inf:
         raise UserError(
-            f"{config.checkpoint_minutes!r} is no time.", where="checkpoint_minutes", cure="Give minutes; 0 for none."
+            f"checkpoint_minutes must be a number of minutes from 0 on, not {config.checkpoint_minutes!r}.",
+            where="checkpoint_minutes",
+            cure="Give minutes; 0 for none.",
         )
     return config
 
 
-def with_unsafe_code(tasks: Mapping[str, TaskOptions]) -> dict[str, TaskOptions]:
-    """The tasks, those that run model-written code with ``unsafe_code: true``: what ``--unsafe-code`` asks for.
+def check_methods_on_tasks(config: ExperimentConfig) -> None:
+    """Every method looks at its options and at each task, in an instant.
 
     Raises:
-        UserError: if no task runs code.
+        UserError: naming the first that does not fit.
     """
-
-    def runs_code(task: TaskOptions) -> bool:
-        return "unsafe_code" in {f.name for f in fields(family_class(task.family))}  # type: ignore[arg-type]
-
-    if not any(runs_code(task) for task in tasks.values()):
-        raise UserError(
-            f"no task here runs model-written code ({', '.join(tasks)}).", where="--unsafe-code", cure="Leave it out."
-        )
-    return {
-        name: replace(task, options={**task.options, "unsafe_code": True}) if runs_code(task) else task
-        for name, task in tasks.items()
-    }
-
-
-def _check_forms(config: ExperimentConfig) -> None:
-    """Refuse recursive models on a family that is text only."""
-    for task_name, task in config.tasks.items():
-        for method, entry in config.methods.items():
-            if isinstance(entry.options, TRMOptions):
-                require_grid(task.family, f"task.{task_name} with method.{method}")
-
-
-def _check_batches(config: ExperimentConfig) -> None:
-    """A recursive model drops the last batch of a pass, so the problems must fill one."""
-    for task_name, task in config.tasks.items():
-        for method, entry in config.methods.items():
-            options = entry.options
-            if task.train_size is None:  # known when the files are read
-                continue
-            if isinstance(options, TRMOptions) and options.batch_size > task.train_size:
-                raise UserError(
-                    f"{task.train_size} training problems of {task_name} do not fill a batch of {options.batch_size}.",
-                    where=f"method.{method}.batch_size",
-                    cure=f"Choose at most {task.train_size}, or more training problems.",
-                )
-
-
-def _checked_task(name: str, raw: Any, sizes: Mapping[str, Any]) -> TaskOptions:
-    where = f"task.{name}"
-    raw = {**mapping(raw, where), **sizes}
-    if "family" not in raw:
-        raise UserError("a task needs a family.", where=where, cure=f"Choose one of: {', '.join(choices('task'))}.")
-    own = {f.name for f in fields(TaskOptions)} - {"options"}
-    family = family_class(str(raw["family"]))
-    family_keys = {f.name for f in fields(family)}  # type: ignore[arg-type]  # every Task is a dataclass
-    for key in raw:
-        if key not in own | family_keys:
-            raise UserError(f"unknown key '{key}'.", where=where, cure=did_you_mean(key, own | family_keys))
-    task = checked(TaskOptions, {key: value for key, value in raw.items() if key in own}, where)
-    options = {key: value for key, value in raw.items() if key in family_keys}
-    checked(family, options, where)  # raises here, not in the middle of a comparison
-    train, test = task.train_file, task.test_file
-    return replace(
-        task,
-        train_file=[_absolute(name) for name in train] if isinstance(train, list) else train and _absolute(train),
-        test_file=test and _absolute(test),
-        options=options,
-    )
-
-
-def _absolute(name: str) -> str:
-    """What lies here, so that a run is understood from other folders; anything else lies in ``data`` or on the hub."""
-    if is_hub(name):
-        return whole_name(name)
-    path = Path(name).expanduser()
-    return str(path.absolute()) if path.exists() else name
+    tasks = {name: options.load() for name, options in config.tasks.items()}
+    for spec in replace(config, seeds=1).runs():
+        method(spec.base).check(spec.setting(tasks[spec.task_name]))

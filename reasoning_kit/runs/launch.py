@@ -22,6 +22,7 @@ from rich.table import Table
 
 from benchmarks.errors import UserError
 from benchmarks.records import write_atomically
+from reasoning_kit.config.plugins import environment_for_workers
 from reasoning_kit.config.spec import RunSpec
 from reasoning_kit.runs.environment import process_settings
 from reasoning_kit.runs.results import is_finished
@@ -106,6 +107,7 @@ def _prepare(spec: RunSpec, folder: Path) -> Job:
 
 def _start(job: Job, threads: int, settings: Sequence[str], console: Console) -> None:
     environment = os.environ | process_settings(threads)
+    environment |= environment_for_workers()
     environment |= {"TOKENIZERS_PARALLELISM": "false", "HF_HUB_DISABLE_TELEMETRY": "1", "PYTHONWARNINGS": "ignore"}
     job.process = subprocess.Popen(
         # -P: a folder or file here that is called like a package must not be imported in its place

@@ -14,16 +14,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.errors import UserError
+from benchmarks.method import TRAINER
 from benchmarks.records import RECORD, RunRecord, write_atomically
-from reasoning_kit.config.spec import RunSpec, fingerprint
+from reasoning_kit.config.spec import RunSpec, is_same_run
 
-TRAINER = "trainer"  # folder of the checkpoints inside a run's folder
 UNFINISHED = "unfinished.json"
 
 
 def is_finished(spec: RunSpec, folder: Path) -> bool:
     """Whether ``folder`` holds this very run, and its record."""
-    return (folder / RECORD).exists() and RunRecord.load(folder).fingerprint == fingerprint(spec)
+    return (folder / RECORD).exists() and is_same_run(RunRecord.load(folder), spec)
 
 
 def settle(specs: Sequence[RunSpec], problems: Mapping[str, str], out: Path, fresh: bool) -> list[Path]:
@@ -39,7 +39,7 @@ def settle(specs: Sequence[RunSpec], problems: Mapping[str, str], out: Path, fre
     Raises:
         UserError: without ``fresh``, for the first run of another configuration, on other problems, or unreadable.
     """
-    wanted = {out / spec.folder: fingerprint(spec) for spec in specs}
+    wanted = {out / spec.folder: spec for spec in specs}
     strangers = []
     for task, expected in problems.items():
         for path in sorted((out / task).glob(f"*/seed-*/{RECORD}")):
@@ -52,9 +52,10 @@ def settle(specs: Sequence[RunSpec], problems: Mapping[str, str], out: Path, fre
     return [_move_aside(folder) for folder in strangers]
 
 
-def _check(folder: Path, problems: str, wanted: Mapping[Path, str]) -> None:
+def _check(folder: Path, problems: str, wanted: Mapping[Path, RunSpec]) -> None:
     record = RunRecord.load(folder)
-    if wanted.get(folder, record.fingerprint) != record.fingerprint:
+    spec = wanted.get(folder)
+    if spec is not None and not is_same_run(record, spec):
         what = "holds a run of another configuration."
     elif record.data["fingerprint"] != problems:
         what = "holds a run on other problems, with which a new one cannot be compared."

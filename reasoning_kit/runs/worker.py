@@ -49,10 +49,12 @@ def main(spec_file: str, folder_name: str, minutes: str = "5", start: str = "res
         import torch
 
         from benchmarks.training.checkpoints import Checkpoints
+        from reasoning_kit.config.plugins import load_from_environment
         from reasoning_kit.config.spec import spec_from_dict
         from reasoning_kit.runs.run import run
 
         torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+        load_from_environment()
         spec = spec_from_dict(json.loads(Path(spec_file).read_text()))
         checkpoints = Checkpoints(float(minutes), start == "resume", lambda text: say(note=text), stop=stopping.is_set)
         last = 0.0

@@ -7,13 +7,14 @@ import time
 
 import pytest
 import torch
+from training_runs import distill as train
 
 from benchmarks.compute import Cost
 from benchmarks.errors import UserError
 from benchmarks.task import load_task
 from benchmarks.training.budget import SCHEDULES, UNITS, Budget, BudgetCallback, Meter, decay
 from cot_distill.options import ModelOptions, SFTOptions
-from cot_distill.train import PricedSFTTrainer, train
+from cot_distill.train import PricedSFTTrainer
 
 TINY = ModelOptions(width=16, layers=1, heads=2, key_value_heads=2, inner=32)
 

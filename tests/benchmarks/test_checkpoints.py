@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from training_runs import distill, train_policy
 
 from benchmarks.compute import Cost
 from benchmarks.errors import UserError
@@ -17,9 +18,7 @@ from benchmarks.task import load_task
 from benchmarks.training.budget import Budget, Meter
 from benchmarks.training.checkpoints import CheckpointCallback, Checkpoints, checkpoints_in, clear, defect, newest, seal
 from cot_distill.options import ModelOptions, SFTOptions
-from cot_distill.train import train as distill
 from grpo.options import GRPOOptions
-from grpo.train import train as train_policy
 
 TASK = load_task("arithmetic", operation="addition", digits=(1, 1))
 PROBLEMS = TASK.generate("train", 40, 0)

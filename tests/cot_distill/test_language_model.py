@@ -6,6 +6,7 @@ import pytest
 import torch
 from tokenizers import Tokenizer, decoders, pre_tokenizers, processors
 from tokenizers.models import BPE
+from training_runs import distill as train
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 
 from benchmarks.errors import UserError
@@ -24,7 +25,6 @@ from cot_distill.language_model import (
 )
 from cot_distill.options import ModelOptions, OwnModel, SFTOptions
 from cot_distill.solver import CausalLMSolver
-from cot_distill.train import train
 
 TASK = load_task("arithmetic", operation="addition", digits=(1, 1))
 SHAPE = {"width": 16, "layers": 1, "heads": 2, "key_value_heads": 1, "inner": 32}

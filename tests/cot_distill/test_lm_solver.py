@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from training_runs import distill as train
 
 from benchmarks.compute import CausalLMShape
 from benchmarks.errors import UserError
@@ -17,7 +18,6 @@ from benchmarks.training.budget import Budget
 from cot_distill.language_model import load_language_model
 from cot_distill.options import ModelOptions, SFTOptions, SolverOptions
 from cot_distill.solver import CausalLMSolver
-from cot_distill.train import train
 
 MODEL = ModelOptions(width=32, layers=2, heads=2, key_value_heads=1, inner=64)
 TASK = load_task("arithmetic", operation="addition", digits=(1, 1))

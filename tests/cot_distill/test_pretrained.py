@@ -10,6 +10,7 @@ import torch
 from tokenizers import Tokenizer, decoders, pre_tokenizers
 from tokenizers.models import BPE
 from tokenizers.trainers import BpeTrainer
+from training_runs import distill as train
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
 from benchmarks.errors import UserError
@@ -20,7 +21,6 @@ from benchmarks.training.budget import Budget
 from cot_distill.language_model import load_pretrained
 from cot_distill.options import ModelOptions, SFTOptions
 from cot_distill.solver import CausalLMSolver
-from cot_distill.train import train
 
 TASK = load_task("arithmetic", operation="addition", digits=(1, 1))
 CHAT = (

@@ -6,6 +6,7 @@ import logging
 
 import pytest
 import torch
+from training_runs import distill as train
 
 from benchmarks.compute import CausalLMShape
 from benchmarks.errors import UserError
@@ -19,7 +20,7 @@ from cot_distill.language_model import character_tokenizer, load_language_model,
 from cot_distill.options import ModelOptions, SFTOptions
 from cot_distill.sft_examples import Left, lessons, programmatic, room, tokenized
 from cot_distill.traces import write_trace
-from cot_distill.train import PricedSFTTrainer, train
+from cot_distill.train import PricedSFTTrainer
 
 SMALL = ModelOptions(width=32, layers=2, heads=2, key_value_heads=2, inner=128)
 TINY = ModelOptions(width=16, layers=1, heads=2, key_value_heads=2, inner=32)
@@ -232,7 +233,17 @@ def test_longer_problems_than_those_taught_have_room(tmp_path):
     few = Budget("steps", 1)
     for style, longest in (("answer_only", 41), ("cot", 2 * 41)):
         rooms = [
-            train(short, taught, SFTOptions(batch_size=4), TINY, style, few, 0, tmp_path, asked=each).max_new_tokens
+            train(
+                short,
+                taught,
+                SFTOptions(batch_size=4),
+                TINY,
+                style,
+                few,
+                0,
+                tmp_path,
+                test_prompts=lambda each=each: each,
+            ).max_new_tokens
             for each in ((), taught, asked)
         ]
         assert rooms[0] == rooms[1] < longest <= rooms[2]

@@ -39,7 +39,7 @@ def taught(adder, tmp_path_factory):
 
 def trained_run(folder, base="cot", steps=60):
     """What a finished run of this kit leaves: its record (only what a teacher looks at) and its model."""
-    from cot_distill.train import train
+    from training_runs import distill as train
 
     torch.set_num_threads(1)
     model = ModelOptions(width=32, layers=2, heads=2, key_value_heads=2, inner=64)

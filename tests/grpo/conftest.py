@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 from tiny_policy import MODEL, SFT, TASK
+from training_runs import distill
 
 from benchmarks.training.budget import Budget
-from cot_distill.train import train as distill
 
 
 @pytest.fixture(autouse=True)

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import pytest
 from tiny_policy import MODEL, SMALL, TASK
+from training_runs import train_policy as train
 
 from benchmarks.training.budget import Budget
 from grpo.diagnostics import PassRates, diagnose, sharpening
 from grpo.health import Setting, change, signs
-from grpo.train import train
 
 
 def course(steps=50, noise=0.01, **ends):

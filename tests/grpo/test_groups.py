@@ -9,13 +9,14 @@ from dataclasses import replace
 import pytest
 import torch
 from tiny_policy import MODEL, SFT, SMALL, TASK
+from training_runs import train_policy as train
 
 from benchmarks.compute import CausalLMShape
 from benchmarks.errors import UserError
 from benchmarks.training.budget import Budget
 from cot_distill.language_model import load_pretrained
 from grpo.curriculum import arranged, keep_aside
-from grpo.train import PricedGRPOTrainer, train
+from grpo.train import PricedGRPOTrainer
 
 
 class Batches:
@@ -115,7 +116,7 @@ def test_where_no_group_has_a_signal_the_batch_is_filled_all_the_same(problems, 
 def uneven(tmp_path_factory):
     """A start that knows one half of the problems far better than the other, and which these are."""
     torch.set_num_threads(1)
-    from cot_distill.train import train as distill
+    from training_runs import distill
 
     problems = TASK.generate("train", 60, 0)
     known = [p for p in problems if int(p.answer) < 9]

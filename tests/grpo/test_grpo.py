@@ -8,6 +8,7 @@ import pytest
 import torch
 from tiny_policy import MODEL, SMALL, TASK
 from tokenizers import processors
+from training_runs import train_policy as train
 
 from benchmarks.compute import CausalLMShape, Cost
 from benchmarks.errors import UserError
@@ -15,7 +16,7 @@ from benchmarks.evaluation import evaluate
 from benchmarks.training.budget import Budget
 from cot_distill.language_model import load_language_model, load_pretrained
 from grpo.options import GRPOOptions
-from grpo.train import PricedGRPOTrainer, train
+from grpo.train import PricedGRPOTrainer
 
 
 @pytest.fixture(scope="module")

@@ -10,11 +10,11 @@ import pytest
 import torch
 from by_hand import TEMPERATURE, Seen, log_probabilities
 from tiny_policy import MODEL, SMALL, TASK
+from training_runs import train_policy as train
 
 from benchmarks.training.budget import Budget
 from cot_distill.language_model import load_pretrained
 from grpo.options import LOSSES
-from grpo.train import train
 
 BETA, LOW, HIGH, LONGEST = 0.3, 0.02, 0.03, 14
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 from by_hand import TEMPERATURE, Seen, log_probabilities
 from tiny_policy import MODEL, SMALL, TASK
+from training_runs import train_policy as train
 
 from benchmarks.compute import CausalLMShape
 from benchmarks.errors import UserError
@@ -19,7 +20,6 @@ from cot_distill.options import ModelOptions
 from grpo.health import Setting, signs
 from grpo.options import GRPOOptions
 from grpo.ppo import VALUE, PPOTrainer, ValueModel, at_the_end, generalised_advantages
-from grpo.train import train
 from grpo.value_options import ValueOptions
 from reasoning_kit.commands.estimate import estimate_run
 from reasoning_kit.config.spec import load_config

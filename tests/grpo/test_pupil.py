@@ -9,6 +9,7 @@ from itertools import pairwise
 import pytest
 import torch
 from tiny_policy import MODEL, SFT, SMALL, TASK
+from training_runs import train_student as train
 
 from benchmarks.compute import CausalLMShape, Cost
 from benchmarks.errors import UserError
@@ -21,7 +22,6 @@ from cot_distill.teacher import read_traces, summary_of
 from grpo.options import GRPOOptions
 from grpo.pupil_options import PupilOptions
 from grpo.start import given_start
-from grpo.student import train
 from reasoning_kit.commands.estimate import estimate_run
 from reasoning_kit.config.spec import load_config, spec_from_dict
 from reasoning_kit.runs.run import run

@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import pytest
 from tiny_policy import MODEL, SMALL, TASK
+from training_runs import train_policy as train
 
 from benchmarks.errors import UserError
 from benchmarks.text_form import read_completion
 from benchmarks.training.budget import Budget
 from grpo.options import GRPOOptions
-from grpo.train import train
 
 OWN = """
 import math

@@ -8,6 +8,7 @@ import pytest
 import torch
 from by_hand import TEMPERATURE, Seen, log_probabilities
 from tiny_policy import MODEL, SMALL, TASK
+from training_runs import train_policy as train
 
 from benchmarks.compute import CausalLMShape
 from benchmarks.errors import UserError
@@ -16,7 +17,6 @@ from benchmarks.training.checkpoints import Checkpoints
 from cot_distill.language_model import load_pretrained
 from grpo.options import GRPOOptions
 from grpo.rloo import PricedRLOOTrainer
-from grpo.train import train
 from grpo.trainer import ReinforceTrainer
 
 BETA, LOW, HIGH = 0.05, 0.02, 0.03

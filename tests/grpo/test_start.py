@@ -10,6 +10,7 @@ from tiny_policy import MODEL, SMALL, TASK
 from tokenizers import Tokenizer, decoders, pre_tokenizers
 from tokenizers.models import BPE
 from tokenizers.trainers import BpeTrainer
+from training_runs import train_policy as train
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
 from benchmarks.errors import UserError
@@ -20,7 +21,6 @@ from cot_distill.language_model import load_pretrained
 from cot_distill.options import ModelOptions
 from grpo.options import GRPOOptions
 from grpo.start import UNTAUGHT, given_start
-from grpo.train import train
 from reasoning_kit.config.spec import load_config
 from reasoning_kit.runs.run import run
 

@@ -10,6 +10,7 @@ from importlib.util import find_spec
 import pytest
 import torch
 from tiny_policy import MODEL, SMALL, TASK
+from training_runs import train_policy as train
 from trl import GRPOConfig, RLOOConfig
 
 from benchmarks.errors import UserError
@@ -18,7 +19,6 @@ from cot_distill.train import common_arguments
 from grpo.arguments import arguments_of
 from grpo.generation import check_server, check_vllm_generation, vllm_arguments
 from grpo.options import VLLM, GRPOOptions
-from grpo.train import train
 
 on_a_cpu = pytest.mark.skipif(torch.cuda.is_available(), reason="here is a GPU")
 

@@ -7,6 +7,8 @@ from dataclasses import replace
 import pytest
 import torch
 from tiny_policy import MODEL, SMALL, TASK
+from training_runs import distill
+from training_runs import train_policy as train
 
 from benchmarks.errors import UserError
 from benchmarks.symmetries import IGNORE
@@ -17,10 +19,8 @@ from cot_distill.language_model import character_tokenizer
 from cot_distill.options import SFTOptions
 from cot_distill.sft_examples import Left, lessons, programmatic, tokenized
 from cot_distill.shuffled_answers import FormOnly, right_thought
-from cot_distill.train import train as distill
 from grpo.options import GRPOOptions
 from grpo.thoughts import Thoughts, course
-from grpo.train import train
 from reasoning_kit.config.spec import load_config
 from reasoning_kit.runs.run import run
 

@@ -16,7 +16,6 @@ from benchmarks.training.budget import Budget
 from grpo.step_shares import PARTS, WORK, shares
 from grpo.trainer import PricedGRPOTrainer
 from reasoning_kit.config.spec import load_config
-from reasoning_kit.runs.run import load_splits
 
 pytestmark = pytest.mark.timeout(600)
 WORDS = (
@@ -65,9 +64,8 @@ def test_mistakes_are_one_message(said, words, message):
 def test_each_part_is_the_time_of_what_it_is_called_by(tmp_path, monkeypatch):
     """Against clocks of its own around transformers' generate, the model's passes and the optimiser; with groups that
     are drawn anew, a reference model, and a reward and a callback of known length."""
+    from training_runs import train_policy as train
     from transformers import TrainerCallback
-
-    from grpo.train import train
 
     torch.set_num_threads(1)
     reward = tmp_path / "slow.py"
@@ -104,7 +102,7 @@ def test_each_part_is_the_time_of_what_it_is_called_by(tmp_path, monkeypatch):
 
     monkeypatch.setattr(PricedGRPOTrainer, "train", train_timed)
     [spec] = load_config(["method=[grpo]", *WORDS]).runs()
-    task, splits = load_splits(spec)
+    task, splits = spec.task.load(), spec.splits()
     options = replace(spec.options, start="model", beta=0.04, resample=1, held_out=0, rewards={f"{reward}:slow": 0.5})
     history = train(task, splits.train, options, spec.model, Budget("steps", 8), 0, tmp_path).steps
     found = shares(history)

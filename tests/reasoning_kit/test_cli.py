@@ -13,8 +13,8 @@ from command_line import PROGRAM, environment
 
 from benchmarks.task import load_task
 from cot_distill.traces import styles
-from reasoning_kit.config.methods import TRAINED
 from reasoning_kit.config.spec import load_config
+from reasoning_kit.registry import trained_methods
 
 
 def processor_seconds(*words: str) -> float:
@@ -133,7 +133,7 @@ def test_estimate_prices_every_method_before_anything_runs(said, tmp_path):
     shown = said("estimate", "--no-probe", "task=[sudoku-4x4,maze-8x8,multiplication-2x2]")
     price = r"\d\.\d\de\+\d\d"
     for task in ("sudoku-4x4", "maze-8x8", "multiplication-2x2"):
-        for method in TRAINED:
+        for method in trained_methods():
             row = next(line for line in shown.splitlines() if re.search(rf"{task} .* {method} ", line))
             assert re.search(rf" \d+,\d{{3}} .* {price} .* {price} .* [\d,]+ .* MiB", row), row
     assert "method.grpo: algorithm=grpo start=distill" in shown, "every option and its value"
@@ -193,7 +193,7 @@ class TestWithTrainedRuns:
     def test_solve_refuses_a_wrong_puzzle(self, smoke, said, task, wrong):
         assert said("solve", smoke.run(task, "direct"), wrong, code=2).startswith("error: ")
 
-    @pytest.mark.parametrize("method", TRAINED)
+    @pytest.mark.parametrize("method", trained_methods())
     def test_eval_gives_the_same_numbers_again(self, smoke, said, method):
         folder = smoke.run("sudoku-4x4", method)
         assert "accuracy" in said("eval", folder)

@@ -9,12 +9,12 @@ import pytest
 from command_line import FIRST, contents, workers_of
 
 from benchmarks.records import RunRecord
-from reasoning_kit.config.methods import METHODS, TRAINED
+from reasoning_kit.registry import METHODS, trained_methods
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 TASKS = ("sudoku-4x4", "maze-8x8", "multiplication-2x2")
-RUNS = [(task, method) for task in TASKS for method in TRAINED]
+RUNS = [(task, method) for task in TASKS for method in trained_methods()]
 
 
 def test_stopping_leaves_no_process_and_what_is_finished(smoke):
@@ -53,10 +53,12 @@ def test_every_run_has_a_record_and_a_row_per_problem(smoke, task, method):
 
 @pytest.mark.parametrize("task", TASKS)
 def test_all_methods_saw_the_same_problems(smoke, task):
-    records = [RunRecord.load(smoke.run(task, method)) for method in TRAINED]
+    records = [RunRecord.load(smoke.run(task, method)) for method in trained_methods()]
     assert len({record.data["fingerprint"] for record in records}) == 1
     assert len({record.demo["question"] for record in records}) == 1
-    questions = [pq.read_table(smoke.run(task, m) / "predictions.parquet")["question"].to_pylist() for m in TRAINED]
+    questions = [
+        pq.read_table(smoke.run(task, m) / "predictions.parquet")["question"].to_pylist() for m in trained_methods()
+    ]
     assert all(asked == questions[0] for asked in questions)
 
 
@@ -69,7 +71,7 @@ def test_grpo_pays_for_its_start_checkpoint(smoke):
 
 def test_the_report_holds_every_method_and_task(smoke):
     html = (smoke.folder / "report.html").read_text()
-    for word in (*TASKS, *(METHODS[name].label for name in TRAINED)):
+    for word in (*TASKS, *(METHODS[name].label for name in trained_methods())):
         assert word in html
     assert str(smoke.folder / "report.html") in smoke.done.stdout.replace("\n", "")
 

@@ -10,9 +10,9 @@ import pytest
 
 from benchmarks.errors import UserError
 from grpo.options import GRPOOptions
-from reasoning_kit.config.composition import GROUPS, choices, config_folder
-from reasoning_kit.config.methods import METHODS, TRAINED
-from reasoning_kit.config.spec import fingerprint, load_config, spec_from_dict
+from reasoning_kit.config.composition import GROUPS, choices, compose, config_folder
+from reasoning_kit.config.spec import check_config, fingerprint, load_config, spec_from_dict
+from reasoning_kit.registry import METHODS, trained_methods
 
 FILES = sorted(config_folder().rglob("*.yaml"))
 
@@ -35,7 +35,7 @@ def refused(*overrides: str) -> str:
 
 def test_without_words_all_methods_that_train_run_on_one_task():
     config = load_config()
-    assert set(config.methods) == set(TRAINED)
+    assert set(config.methods) == set(trained_methods())
     assert list(config.tasks) == ["sudoku-4x4"]
     assert len(config.runs()) == 5
 
@@ -142,14 +142,14 @@ def test_every_yaml_file_opens_with_its_command_and_composes(file):
     if group in GROUPS:
         more = ["model.path=folder"] if file.stem == "pretrained" else []
         more += [word for word in " ".join(first).split() if word.startswith("method=[") and group == "task"]
-        assert load_config([f"{group}={file.stem}", *more]).runs()
+        assert check_config(compose([f"{group}={file.stem}", *more])).runs()
         assert re.search(rf"{group}=(\[[\w,-]*\b)?{re.escape(file.stem)}\b", " ".join(first)), "its command names it"
 
 
 def test_there_is_a_file_for_every_method_and_other_files_are_variants():
     names = choices("method")
     assert set(METHODS) <= set(names)
-    entries = load_config([f"method=[{','.join(names)}]"]).methods
+    entries = check_config(compose([f"method=[{','.join(names)}]"])).methods
     assert {entries[name].base for name in names} <= set(METHODS)
     assert all(entries[name].base == name for name in METHODS)
 

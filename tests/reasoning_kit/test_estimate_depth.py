@@ -12,7 +12,8 @@ from cot_distill.generators.base import Completion
 from cot_distill.solver import CausalLMSolver
 from reasoning_kit.commands.estimate import estimate_run
 from reasoning_kit.config.spec import load_config
-from reasoning_kit.runs.run import load_solver, load_splits, run
+from reasoning_kit.runs.finished import load_solver
+from reasoning_kit.runs.run import run
 
 TASK = "task.addition-10-long"
 SMALL = (
@@ -50,7 +51,7 @@ def test_training_and_answers_cost_what_was_estimated(method, tmp_path):
     assert found.state_bytes == 16 * record.parameters
     assert found.flops_per_step == pytest.approx(per_step)
     assert found.steps == pytest.approx(budget)
-    task, splits = load_splits(spec)
+    task, splits = spec.task.load(), spec.splits()
     expected = right_answers(load_solver(spec, task, tmp_path), splits.test)
     assert found.flops_per_answer == pytest.approx(expected), "test problems are longer than those of training"
 
@@ -59,6 +60,6 @@ def test_samples_of_an_answer_are_paid_and_its_prompt_once(tmp_path):
     words = [*SMALL, "method=[ar_recursive_deep]", "budget.unit=steps", "budget.limit=1"]
     [spec] = load_config([*words, "method.ar_recursive_deep.solver={samples: 3, temperature: 1}"]).runs()
     run(spec, tmp_path, lambda *_: None)
-    task, splits = load_splits(spec)
+    task, splits = spec.task.load(), spec.splits()
     expected = right_answers(load_solver(spec, task, tmp_path), splits.test, samples=3)
     assert estimate_run(spec, probe=False).flops_per_answer == pytest.approx(expected)

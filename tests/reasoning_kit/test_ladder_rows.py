@@ -12,7 +12,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.errors import UserError
 from cot_distill.language_model import load_pretrained
 from reasoning_kit.config.spec import load_config
-from reasoning_kit.runs.run import load_solver, load_splits, run
+from reasoning_kit.runs.finished import load_solver
+from reasoning_kit.runs.run import run
 from trm.autoregressive.ladder import ladder
 
 SMALL = [
@@ -56,7 +57,7 @@ def test_a_run_is_trained_by_its_own_loss_saved_and_solved_again(trained):
     assert model.config.model_type == "autoregressive_trm"
     assert model.config.depth == "adaptive"
     assert model.model.halting_head.weight.abs().sum() > 0, "the halting head has learned"
-    task, splits = load_splits(spec)
+    task, splits = spec.task.load(), spec.splits()
     again = load_solver(spec, task, folder).solve(splits.test)
     assert len(again) == 6
     longest = max(solution.tokens for solution in again)
@@ -68,7 +69,7 @@ def test_a_run_is_trained_by_its_own_loss_saved_and_solved_again(trained):
 @pytest.mark.parametrize(("bias", "steps"), [(-50.0, 4), (50.0, 1)], ids=["never", "after the first step"])
 def test_an_answer_pays_for_the_steps_that_its_tokens_took(trained, bias, steps):
     spec, folder, _ = trained
-    task, splits = load_splits(spec)
+    task, splits = spec.task.load(), spec.splits()
     solver = load_solver(spec, task, folder)
     with torch.no_grad():
         solver.model.model.halting_head.bias.fill_(bias)

@@ -13,8 +13,9 @@ from benchmarks.errors import UserError
 from benchmarks.records import RunRecord
 from reasoning_kit.commands import methods as show_methods
 from reasoning_kit.config import composition
-from reasoning_kit.config.methods import METHODS, check_methods
+from reasoning_kit.config.methods import check_methods
 from reasoning_kit.config.spec import fingerprint, load_config, spec_from_dict
+from reasoning_kit.registry import METHODS
 from trm.options import TRMOptions
 
 

@@ -6,22 +6,29 @@ from functools import cache
 
 import pytest
 import torch
+from training_runs import train_recursive as train
 
 from benchmarks.training.budget import Budget
-from reasoning_kit.config.composition import choices
-from reasoning_kit.config.methods import METHODS
-from reasoning_kit.config.spec import ExperimentConfig, load_config
+from reasoning_kit.config.composition import choices, compose
+from reasoning_kit.config.methods import Entry
+from reasoning_kit.config.spec import ExperimentConfig, check_config, load_config
+from reasoning_kit.registry import METHODS
 from trm import pricing
 from trm.configuration import TRMConfig
 from trm.modeling import TRMForPuzzles
 from trm.solver import TRMSolver
-from trm.trainer import build, train
+from trm.trainer import build
 
 PUBLISHED = ["method.trm.width=512", "method.trm.heads=8", "method.trm.inner_multiple=256", "method.trm.prefix=16"]
+
+
+def published(name: str) -> Entry:
+    """A preset as its file has it."""
+    return check_config(compose([f"method=[{name}]"])).methods[name]
+
+
 VARIANTS = [
-    name
-    for name in choices("method")
-    if name == "trm" or (name not in METHODS and load_config([f"method=[{name}]"]).methods[name].base == "trm")
+    name for name in choices("method") if name == "trm" or (name not in METHODS and published(name).base == "trm")
 ]
 
 # Table 1 and section 6: effective depth T (n + 1) layers, and millions of parameters as they are printed there.

@@ -16,7 +16,8 @@ from benchmarks.verifiable.arithmetic import Arithmetic
 from benchmarks.verifiable.sequences import Sequences
 from reasoning_kit.config.spec import load_config
 from reasoning_kit.report.styles import LOOKS
-from reasoning_kit.runs.run import load_solver, load_splits, run
+from reasoning_kit.runs.finished import load_solver
+from reasoning_kit.runs.run import run
 from reasoning_kit.studies.autoregressive.aggregate import Measured, difficulty, sections
 from reasoning_kit.studies.autoregressive.cache_policies import (
     KEY_VALUES,
@@ -58,7 +59,7 @@ def loaded(folder):
     from reasoning_kit.runs.finished import load_run
 
     spec = load_run(folder)
-    task, splits = load_splits(spec)
+    task, splits = spec.task.load(), spec.splits()
     return spec, load_solver(spec, task, folder), splits.test
 
 

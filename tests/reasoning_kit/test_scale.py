@@ -15,9 +15,9 @@ from command_line import call
 from benchmarks.errors import UserError
 from benchmarks.evaluation import evaluate
 from benchmarks.splits import prove_disjoint
-from reasoning_kit.bench.trm_solve import bench_solve, measure_solve
+from reasoning_kit.bench.trm_solve import bench_solve, load_recursive_run, measure_solve
 from reasoning_kit.runs.finished import chosen_problems
-from reasoning_kit.scaling.scale import load_recursive, load_recursive_run
+from trm.method import trained_model as load_recursive
 from trm.scaling import Rollouts, Settings, check, measure
 from trm.solver import TRMSolver
 

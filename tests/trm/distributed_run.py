@@ -9,10 +9,10 @@ from pathlib import Path
 import torch
 from accelerate import PartialState
 from conftest import TINY, Backwards
+from training_runs import train_recursive as train
 
 from benchmarks.training.budget import Budget
 from trm.options import TRMOptions
-from trm.trainer import train
 
 
 def main(folder: Path, batch_size: int) -> None:

@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from training_runs import train_recursive as train
 from transformers import GPT2Config, TrainerCallback
 
 from benchmarks.errors import UserError
@@ -15,7 +16,7 @@ from trm import trainer as training
 from trm.modeling import TRMForPuzzles
 from trm.options import TRMOptions
 from trm.solver import TRMSolver
-from trm.trainer import build, train
+from trm.trainer import build
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from training_runs import train_recursive as train
 
 from benchmarks.errors import UserError
 from benchmarks.task import load_task
@@ -29,7 +30,7 @@ from trm.optimizers import build_optimizer
 from trm.options import TRMOptions
 from trm.random_numbers import Draws
 from trm.supervision import DeepSupervision
-from trm.trainer import build, train
+from trm.trainer import build
 
 # --- no waiting ---------------------------------------------------------------------------------
 

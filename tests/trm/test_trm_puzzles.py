@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from training_runs import train_recursive as train
 
 from benchmarks.errors import UserError
 from benchmarks.evaluation import evaluate
@@ -15,7 +16,6 @@ from trm.modeling import TRMForPuzzles
 from trm.options import TRMOptions
 from trm.random_numbers import Draws
 from trm.solver import TRMSolver
-from trm.trainer import train
 
 PUZZLES = {"prefix": 1, "puzzle_learning_rate": 0.1}
 

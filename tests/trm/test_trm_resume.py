@@ -16,13 +16,13 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from training_runs import train_recursive as train
 
 from benchmarks.errors import UserError
 from benchmarks.task import load_task
 from benchmarks.training.budget import Budget
 from benchmarks.training.checkpoints import Checkpoints, checkpoints_in, newest
 from trm.options import TRMOptions
-from trm.trainer import train
 
 STEPS = 60
 OPTIONS = {"width": 16, "heads": 2, "T": 2, "n": 2, "batch_size": 8, "supervision_steps": 4, "warmup_steps": 5}

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from training_runs import train_recursive as train
 
 from benchmarks.errors import UserError
 from benchmarks.evaluation import evaluate
@@ -16,7 +17,7 @@ from trm.modeling import TRMForPuzzles
 from trm.options import TRMOptions
 from trm.rollout import Rollout
 from trm.solver import TRMSolver
-from trm.trainer import build, train
+from trm.trainer import build
 from trm.trajectories import Noise, most_trusted, seed_of
 
 OPTIONS = TRMOptions(width=32, inner_multiple=32, T=1, n=1, supervision_steps=6)

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 import torch
+from training_runs import train_recursive as train
 
 from benchmarks.errors import UserError
 from benchmarks.evaluation import evaluate
@@ -15,7 +16,7 @@ from trm import pricing
 from trm.options import DirectOptions, TRMOptions
 from trm.random_numbers import Draws
 from trm.solver import TRMSolver
-from trm.trainer import TRMTrainer, build, train
+from trm.trainer import TRMTrainer, build
 
 
 @pytest.mark.parametrize(("kind", "steps"), [(TRMOptions, 400), (DirectOptions, 150)])
