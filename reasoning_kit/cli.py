@@ -33,6 +33,8 @@ app.add_typer(tasks_app, name="tasks")
 methods_app = typer.Typer(help="The methods and variants of them.", no_args_is_help=True)
 app.add_typer(methods_app, name="methods")
 app.add_typer(bench_app, name="bench")
+new_app = typer.Typer(help="Working examples of a task or a method of your own.", no_args_is_help=True)
+app.add_typer(new_app, name="new")
 
 INTERRUPTED = 130  # what a shell reports after Ctrl-C
 CANNOT_WRITE = (
@@ -270,6 +272,27 @@ def methods_show(name: Annotated[str, typer.Argument(help="A method of `methods 
     from reasoning_kit.commands.methods import show_method
 
     show_method(name, new_console())
+
+
+# --- a task or a method of your own -----------------------------------------------------------------
+
+ExampleFolder = Annotated[Path, typer.Option(help="Where the two files are written.")]
+
+
+@command(new_app, "task")
+def new_task(name: Annotated[str, typer.Argument(help="Such as my-task.")], folder: ExampleFolder = Path()) -> None:
+    """Write NAME.py, a family of problems that works, and its test."""
+    from reasoning_kit.commands.new import write_example
+
+    write_example("task", name, folder, new_console())
+
+
+@command(new_app, "method")
+def new_method(name: Annotated[str, typer.Argument(help="Such as my-method.")], folder: ExampleFolder = Path()) -> None:
+    """Write NAME.py, a method that works, and its test."""
+    from reasoning_kit.commands.new import write_example
+
+    write_example("method", name, folder, new_console())
 
 
 # --- how a command ends -----------------------------------------------------------------------------

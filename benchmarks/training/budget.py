@@ -22,7 +22,12 @@ UNITS: tuple[Unit, ...] = ("flops", "seconds", "examples", "tokens", "steps")
 
 @dataclass(frozen=True)
 class Budget:
-    """How much training a method may use, in one of the units of :class:`benchmarks.compute.Cost`."""
+    """How much training a method may use, in one of the units of :class:`benchmarks.compute.Cost`.
+
+    Attributes:
+        unit: what is limited; ``seconds`` are of wall time.
+        limit: how many of them.
+    """
 
     unit: Unit
     limit: float

@@ -38,14 +38,15 @@ def complete_budget(incomplete: str) -> list[str]:
     return _complete_names("budget", incomplete)
 
 
-def complete_override(args: list[str], incomplete: str) -> list[str]:
+def complete_override(ctx: typer.Context, incomplete: str) -> list[str]:
     """``task=su`` goes on with the names of tasks. Bash takes ``=`` for a word of its own, other shells do not."""
     from reasoning_kit.config.composition import GROUPS
 
-    if incomplete == "=" and args:  # bash, right behind it
-        return _complete_names(args[-1], "") if args[-1] in GROUPS else []
-    if len(args) > 1 and args[-1] == "=":  # bash, further on
-        return _complete_names(args[-2], incomplete) if args[-2] in GROUPS else []
+    words = list(ctx.params.get("overrides") or [])
+    if incomplete == "=" and words:  # bash, right behind it
+        return _complete_names(words[-1], "") if words[-1] in GROUPS else []
+    if len(words) > 1 and words[-1] == "=":  # bash, further on
+        return _complete_names(words[-2], incomplete) if words[-2] in GROUPS else []
 
     key, equals, value = incomplete.partition("=")
     if equals:
@@ -73,6 +74,12 @@ UnsafeCode = Annotated[
     typer.Option(
         "--unsafe-code",
         help="Where nothing isolates model-written code, run it all the same: it can do whatever you can.",
+    ),
+]
+Plugins = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--plugins", help="Python file that brings a task or a method; also repeated. It is run.", show_default=False
     ),
 ]
 ResultFile = Annotated[Path | None, typer.Option(help="JSON with all numbers.", show_default=False)]
@@ -173,7 +180,10 @@ def budget_overrides(text: str) -> list[str]:
 
 
 def grouped(function: Callable[..., None]) -> Callable[..., None]:
-    """A command whose parameters may be dataclasses of flags: typer sees one parameter for each of their fields."""
+    """A command whose parameters may be dataclasses of flags: typer sees one parameter for each of their fields.
+
+    Every command takes ``--plugins`` besides, and reads the settings of the working folder.
+    """
     parameters: list[inspect.Parameter] = []
     groups: dict[str, type] = {}
     for parameter in inspect.signature(function, eval_str=True).parameters.values():
@@ -184,7 +194,11 @@ def grouped(function: Callable[..., None]) -> Callable[..., None]:
         groups[parameter.name] = parameter.annotation
         parameters += _parameters(parameter.annotation)
 
+    plugins = inspect.Parameter("plugins", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Plugins)
+    parameters.append(plugins)
+
     def call(**said: Any) -> None:
+        load_what_is_plugged_in(said.pop("plugins"))
         for name, cls in groups.items():
             said[name] = cls(**{each.name: said.pop(each.name) for each in fields(cls)})
         function(**said)
@@ -194,6 +208,21 @@ def grouped(function: Callable[..., None]) -> Callable[..., None]:
     call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     call.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return call
+
+
+def load_what_is_plugged_in(files: Sequence[Path] | None) -> None:
+    """Plug-ins that ``reasoning_kit.toml`` of the working folder names, then those of ``--plugins``.
+
+    Raises:
+        UserError: if one of them cannot be used.
+    """
+    if not files and not Path("reasoning_kit.toml").is_file():
+        return
+
+    from reasoning_kit.config.plugins import load_plugins, load_settings
+
+    load_settings()
+    load_plugins(files or ())
 
 
 def _parameters(cls: type) -> list[inspect.Parameter]:

@@ -83,7 +83,7 @@ def _entries(docstring: str) -> dict[str, str]:
     """The entries of an ``Attributes:`` section; lines that are further in go on with the entry above them."""
     _, _, section = inspect.cleandoc(docstring).partition("Attributes:\n")
     lines = section.splitlines()
-    margin = min((len(line) - len(line.lstrip()) for line in lines if line.strip()), default=0)
+    margin = next((len(line) - len(line.lstrip()) for line in lines if line.strip()), 0)
 
     entries: dict[str, str] = {}
     names: list[str] = []

@@ -120,6 +120,7 @@ class ExperimentConfig:
     """A whole comparison.
 
     Attributes:
+        name: of the comparison; its results go to ``runs/NAME``.
         seeds: training seeds per method, 0 to ``seeds - 1``.
         jobs: runs at the same time; ``None``: as many as there are free cores (one on a GPU).
         threads: CPU threads of each run.
