@@ -100,7 +100,7 @@ def _claims(comparison: Comparison) -> dict[str, Any] | None:
     ran = {judged.task for claim in claims for judged in claim.tasks}
     tasks = [task.name for task in comparison.tasks if task.name in ran]
     return {
-        "title": formatting.CLAIMS_TITLE,
+        "title": comparison.claims_title,
         "how": formatting.HOW_CLAIMS,
         "claims": claims,
         "tasks": tasks,

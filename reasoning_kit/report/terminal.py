@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from rich import box
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from reasoning_kit.comparison import Comparison, JudgedClaim, TaskComparison
+from reasoning_kit.comparison import Comparison, TaskComparison
 from reasoning_kit.report import formatting as f
 from reasoning_kit.report.styles import Look, looks_of
 
@@ -23,7 +23,7 @@ def comparison_table(comparison: Comparison, width: int = WIDE) -> Group:
     """All tasks, ready for ``console.print``, for a terminal of ``width`` characters."""
     looks = looks_of(comparison)
     tasks = [part for task in comparison.tasks for part in (_task_table(task, looks, width), _below(task))]
-    return Group(*tasks, *([_claims(comparison.claims)] if comparison.claims else []))
+    return Group(*tasks, *([_claims(comparison)] if comparison.claims else []))
 
 
 def _task_table(task: TaskComparison, looks: Mapping[str, Look], width: int = WIDE) -> Table:
@@ -82,8 +82,9 @@ def _below(task: TaskComparison) -> Text:
     return text
 
 
-def _claims(claims: Sequence[JudgedClaim]) -> Group:
+def _claims(comparison: Comparison) -> Group:
     """What each claim came to, the methods that tell, and their difference."""
+    claims = comparison.claims
     table = Table.grid(padding=(0, 2))
     table.add_column(no_wrap=True)
     table.add_column()
@@ -95,4 +96,4 @@ def _claims(claims: Sequence[JudgedClaim]) -> Group:
         text.append("; ".join(filter(None, told)), style="dim")
         table.add_row(Text(judged.outcome, style=OUTCOMES[judged.outcome]), text)
     cautions = Text("".join(f"* {caution}\n" for caution in f.cautions(claims)), style="yellow")
-    return Group(Text(f"{f.CLAIMS_TITLE} (first method minus second)", style="bold"), table, cautions)
+    return Group(Text(f"{comparison.claims_title} (first method minus second)", style="bold"), table, cautions)
