@@ -11,7 +11,7 @@ from rich.text import Text
 
 from reasoning_kit.comparison import Comparison, TaskComparison
 from reasoning_kit.report import formatting as f
-from reasoning_kit.report.styles import Look, looks_of
+from reasoning_kit.report.styles import Style, styles_of
 
 VERDICTS = {"latent": "bold blue", "token": "bold red"}
 OUTCOMES = {"holds": "green", "fails": "red", "undecided": "yellow", "untested": "dim"}
@@ -21,12 +21,12 @@ WIDE = 100  # characters; a narrower terminal gets fewer columns
 
 def comparison_table(comparison: Comparison, width: int = WIDE) -> Group:
     """All tasks, ready for ``console.print``, for a terminal of ``width`` characters."""
-    looks = looks_of(comparison)
-    tasks = [part for task in comparison.tasks for part in (_task_table(task, looks, width), _below(task))]
+    styles = styles_of(comparison)
+    tasks = [part for task in comparison.tasks for part in (_task_table(task, styles, width), _below(task))]
     return Group(*tasks, *([_claims(comparison)] if comparison.claims else []))
 
 
-def _task_table(task: TaskComparison, looks: Mapping[str, Look], width: int = WIDE) -> Table:
+def _task_table(task: TaskComparison, styles: Mapping[str, Style], width: int = WIDE) -> Table:
     """One row per method; below :data:`WIDE` without size and training time.
 
     Texts are plain :class:`rich.text.Text`: data cannot smuggle in markup.
@@ -62,7 +62,7 @@ def _task_table(task: TaskComparison, looks: Mapping[str, Look], width: int = WI
             f.duration(row.seconds_per_answer),
             f.count(row.steps_per_answer),
         ]
-        name = Text(f"{row.method}{' *' if row.unmatched else ''}", style=looks[row.method].terminal)
+        name = Text(f"{row.method}{' *' if row.unmatched else ''}", style=styles[row.method].terminal)
         table.add_row(name, *(Text(cell) for cell in cells), style="bold" if row.accuracy.value == best else "")
     return table
 
