@@ -30,6 +30,10 @@ class Arithmetic(GridTask):
     """Products or sums of a ``digits[0]``-digit and a ``digits[1]``-digit number without leading zeros.
 
     Answers have a fixed width (padded with zeros), so that exact match and digit-wise agreement are well defined.
+
+    Attributes:
+        operation: what is asked.
+        digits: of the first and of the second number.
     """
 
     operation: Literal["multiplication", "addition"] = "multiplication"

@@ -35,6 +35,7 @@ class Sequences(Task):
     """Questions such as ``abc>``, ``abc<`` or ``321+654=`` (123 + 456, answered ``9750``).
 
     Attributes:
+        operation: what is asked; ``addition`` is of two numbers, written with the lowest digit first.
         length: characters of a training problem's sequence, or digits of its numbers.
         shortest: training problems are drawn from this length to ``length``, each as likely; ``None``: all have it.
         test_lengths: those of test problems, equally many of each; ``None``: ``length``.
