@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import ClassVar, NoReturn
 
 from benchmarks.errors import UserError
-from benchmarks.files.csv_rows import sample
+from benchmarks.files.text import sample
 from benchmarks.problem import Problem
 from benchmarks.splits import split_of
 from benchmarks.task import Measure, Split, Task
