@@ -39,7 +39,12 @@ _AMOUNT = re.compile(r"\s*([-+]?(?:\d[\d_]*\.?\d*|\.\d+)(?:e[-+]?\d+)?)\s*([a-z]
 
 @dataclass(frozen=True)
 class Budget:
-    """How much training a method may use, in one of the units of :class:`benchmarks.compute.Cost`."""
+    """How much training a method may use, in one of the units of :class:`benchmarks.compute.Cost`.
+
+    Attributes:
+        unit: what is limited; ``seconds`` are of wall time.
+        limit: how many of them.
+    """
 
     unit: Unit
     limit: float

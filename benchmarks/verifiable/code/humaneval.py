@@ -49,7 +49,9 @@ class HumanEval(CodeProblems):
         Raises:
             UserError: also if a training file holds problems of HumanEval, or the test file one of MBPP.
         """
-        train = [problem for file in train_files for problem in self.read(file)]
+        train: list[Problem] = []
+        for file in train_files:
+            train += self.read(file)
         test = self.read(test_file, test_size, seed)
         where = " and ".join(map(str, train_files))
         if any(problem.meta["entry"] for problem in train):
