@@ -37,7 +37,7 @@ from typing import Any, ClassVar
 
 from benchmarks.drawing import Draft, Wanted, collect
 from benchmarks.errors import UserError, did_you_mean
-from benchmarks.files.csv_rows import sample
+from benchmarks.files.text import sample
 from benchmarks.options import require_choice
 from benchmarks.problem import Answer, Measure, Problem, Split, Verdict, problem_id
 from benchmarks.registry import Registry

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import ClassVar, NoReturn
 
 from benchmarks.errors import UserError
-from benchmarks.files.csv_rows import sample
+from benchmarks.files.text import sample
 from benchmarks.problem import Measure, Problem, Split, split_of
 from benchmarks.task import Task
 

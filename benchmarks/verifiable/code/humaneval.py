@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from benchmarks.errors import UserError
-from benchmarks.files.csv_rows import sample
 from benchmarks.files.jsonl import CORRECT, Record
+from benchmarks.files.text import sample
 from benchmarks.problem import Problem
 from benchmarks.verifiable.code.base import CodeProblems
 from benchmarks.verifiable.code.mbpp import mbpp_problem, training_problems
