@@ -27,47 +27,37 @@ from __future__ import annotations
 import inspect
 import random
 import re
-from abc import ABC
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
-from benchmarks.drawing import Draft, Wanted, collect
+from benchmarks.drawn import Drawn
 from benchmarks.errors import UserError, did_you_mean
 from benchmarks.files.text import sample
 from benchmarks.options import require_choice
-from benchmarks.problem import Answer, Measure, Problem, Split, Verdict, problem_id
+from benchmarks.problem import Answer, Measure, Problem, Verdict, problem_id
 from benchmarks.registry import Registry
 from benchmarks.shapes import Generator
-from benchmarks.user_code import TooLong, Watchdog, broken, call
+from benchmarks.user_code import broken, call
 
 LOOKED_AT = 256  # drawn problems whose characters make the alphabet of a family that declares none
 
 
-class Task(ABC):
+class Task(Drawn):
     """One family of problems with its options fixed (size, difficulty). Subclasses are frozen dataclasses.
 
-    A new family writes :meth:`draw` and :meth:`is_right`. Whatever else it writes replaces what is derived here.
+    A new family writes its name, :meth:`draw` and :meth:`is_right`. Whatever else it writes replaces what is derived
+    here.
 
     Attributes:
-        family: the registry's name of the family.
         measure: which field of a verdict is reported as accuracy. Derived: ``valid`` where the family says which
             answers are right, ``exact`` where only the label is.
         concurrent: :meth:`verify` waits for other processes, and may be called from several threads.
-        patience: draws in a row that may bring no new problem before generation gives up.
-        draw_seconds: that one draw may take.
-        noun: what messages call the problems.
-        more_problems: what messages advise where there are too few of them.
     """
 
-    family: ClassVar[str]
     concurrent: ClassVar[bool] = False
-    patience: ClassVar[int] = 20_000
-    draw_seconds: ClassVar[float] = 60.0
-    noun: ClassVar[str] = "problems"
     measure: Measure = "exact"
 
     # Options come from outside. __post_init__ refuses wrong ones in words, so the hook that checks types in tests
@@ -97,20 +87,6 @@ class Task(ABC):
         require_choice("measure", self.measure, ("exact", "valid"))
 
     # --- what a new family writes ----------------------------------------------------------------
-
-    def draw(self, rng: random.Random) -> Any:
-        """One random problem, from this random state alone.
-
-        Returns:
-            ``(question, answer)``; also ``(question, answer, orbit)`` and ``(question, answer, orbit, meta)`` as in
-            :class:`benchmarks.problem.Problem`; a problem, or a :class:`benchmarks.drawing.Draft` of one. ``None``
-            where the draw came to nothing: then it is drawn again.
-        """
-        raise broken(self, "draw", "is missing, so there is nothing to generate problems with")
-
-    def is_right(self, problem: Problem, answer: str) -> bool:
-        """Whether an answer is right, the labelled one or another. Any text can come."""
-        return answer == problem.answer
 
     def solve(self, question: str) -> str | None:
         """The answer to a question that somebody typed; ``None`` where it has none. Optional.
@@ -146,7 +122,7 @@ class Task(ABC):
 
     @cached_property
     def _drawn_alphabet(self) -> str:
-        problems = self._first_drawn(random.Random(0), LOOKED_AT)
+        problems = self.first_drawn(random.Random(0), LOOKED_AT)
         texts = [self.question_text(problem) + self.answer_text(problem) for problem in problems]
         return "".join(sorted(set("".join(texts))))
 
@@ -162,105 +138,7 @@ class Task(ABC):
         paragraph = inspect.cleandoc(written).partition("\n\n")[0]
         return " ".join([*paragraph.split(), "Write the answer alone."])
 
-    @property
-    def more_problems(self) -> str:
-        """What to change so that there are more different problems."""
-        return "Ask for fewer, or change the options of the task so that there are more."
-
     # --- problems -------------------------------------------------------------------------------
-
-    def generate(self, split: Split, count: int, seed: int) -> list[Problem]:
-        """``count`` different problems of one split; a smaller count gives the beginning of a larger one.
-
-        The split of a problem is a function of its orbit (:func:`benchmarks.problem.split_of`), so the two
-        splits share no orbit whatever the seeds and counts.
-
-        Raises:
-            UserError: if the family has fewer than ``count`` different problems in this split, or its code fails.
-        """
-        found: dict[str, Problem] = {}
-        wanted = Wanted(split, count, self.patience, self.noun, self.name, self.more_problems)
-        with self._watched() as watch:
-            return collect(watch.each(self.drafts(split, seed, found)), wanted, found)
-
-    @contextmanager
-    def _watched(self) -> Iterator[Watchdog]:
-        """
-        Raises:
-            UserError: if a draw does not end.
-        """
-        try:
-            with Watchdog(self.draw_seconds) as watch:
-                yield watch
-        except TooLong as error:
-            said = f"did not end within {self.draw_seconds:g} seconds"
-            raise broken(self, "draw", said, error.__traceback__) from None
-
-    def drafts(self, split: Split, seed: int, found: Mapping[str, Problem]) -> Iterator[Draft | None]:
-        """An endless stream of drawn problems of either split.
-
-        Args:
-            found: the problems that were kept so far.
-        """
-        yield from self._drawn(random.Random(f"{seed} {split}"))
-
-    def _drawn(self, rng: random.Random) -> Iterator[Draft | None]:
-        while True:
-            yield self._draft(call(self, "draw", rng))
-
-    def _first_drawn(self, rng: random.Random, count: int) -> list[Problem]:
-        """Some problems of either split; fewer where most draws come to nothing."""
-        problems: list[Problem] = []
-        with self._watched() as watch:
-            for _, draft in zip(range(8 * count), watch.each(self._drawn(rng)), strict=False):
-                problem = None if draft is None else draft.finish()
-                if problem is not None:
-                    problems.append(problem)
-                if len(problems) == count:
-                    break
-        return problems
-
-    def _draft(self, drawn: Any) -> Draft | None:
-        """What was drawn, checked."""
-        if drawn is None or isinstance(drawn, Draft):
-            return drawn
-        if isinstance(drawn, Problem):
-            drawn = (drawn.question, drawn.answer, drawn.orbit, drawn.meta, drawn.id)
-        elif not isinstance(drawn, tuple) or not 2 <= len(drawn) <= 4:
-            raise broken(self, "draw", f"must return (question, answer), a Problem or None, not {drawn!r:.60}")
-
-        # What is missing of question, answer, orbit, meta and id is derived.
-        question, answer, *more = drawn
-        for what, text in zip(("question", "answer", "orbit"), drawn, strict=False):
-            if not isinstance(text, str):
-                raise broken(self, "draw", f"must return text as {what}, not {text!r:.60}")
-        if len(more) > 1 and not isinstance(more[1], Mapping):
-            raise broken(self, "draw", f"must return a mapping as meta, not {more[1]!r:.60}")
-        self.check_drawn(question, answer)
-
-        orbit = more[0] if more else self.orbit_of(question)
-        meta = more[1] if len(more) > 1 else {}
-        key = more[2] if len(more) > 2 else problem_id(self.name, question)
-        return Draft(question, orbit, lambda: self._confirmed(Problem(key, question, answer, orbit, meta)))
-
-    def check_drawn(self, question: str, answer: str) -> None:
-        """Refuse what the family cannot hold.
-
-        Raises:
-            UserError: naming the family's method that drew it.
-        """
-        if not question or not answer:
-            raise broken(self, "draw", "must return a question and an answer that are not empty")
-
-    def orbit_of(self, question: str) -> str:
-        """Key that is equal for questions that a symmetry of the family maps onto each other. Derived: the question."""
-        return question
-
-    def _confirmed(self, problem: Problem) -> Problem:
-        """The problem, once the family has accepted its own label."""
-        if not self._judge(problem, problem.answer):
-            raise broken(self, "is_right", f"must accept the label '{problem.answer:.40}' of '{problem.question:.40}'")
-        return problem
 
     def parse_question(self, text: str) -> Problem:
         """A typed problem, checked and labelled with its right answer. Derived from :meth:`solve`.
@@ -276,7 +154,7 @@ class Task(ABC):
             raise broken(self, "solve", f"must return text or None, not {answer!r:.60}")
         self.check_drawn(question, answer)
         orbit = self.orbit_of(question)
-        return self._confirmed(Problem(problem_id(self.name, question), question, answer, orbit))
+        return self.confirmed(Problem(problem_id(self.name, question), question, answer, orbit))
 
     def read(self, path: str | Path, limit: int | None = None, seed: int = 0) -> list[Problem]:
         """Problems of a published file, or of a split of a data set on the hub (``hub:OWNER/NAME:SPLIT``).
@@ -331,7 +209,7 @@ class Task(ABC):
         text = answer.text
         exact = text == problem.answer
         reason = self.misspelt(text)
-        valid = exact or (not reason and self._judge(problem, text))
+        valid = exact or (not reason and self.judge(problem, text))
         correct = exact if self.measure == "exact" else valid
         agreeing = sum(a == b for a, b in zip(text, problem.answer, strict=False))
         share = agreeing / max(len(text), len(problem.answer), 1)
@@ -354,12 +232,6 @@ class Task(ABC):
     def misspelt(self, answer: str) -> str:
         """Why a text cannot be an answer at all, in words: :meth:`is_right` is not asked about it."""
         return "" if answer else "the answer is empty"
-
-    def _judge(self, problem: Problem, answer: str) -> bool:
-        right = call(self, "is_right", problem, answer)
-        if type(right).__name__ not in ("bool", "bool_"):  # numpy has one of its own
-            raise broken(self, "is_right", f"must return True or False, not {right!r:.60}")
-        return bool(right)
 
     # --- more of a problem -----------------------------------------------------------------------
 

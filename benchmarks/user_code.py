@@ -75,7 +75,7 @@ def _place(owner: object, method: str, traceback: TracebackType | None) -> str:
 def _code_of(cls: type, method: str) -> CodeType | None:
     """The code of the family's own method or property; ``None`` where it is derived, or no function."""
     defining = next((base for base in cls.__mro__ if method in vars(base)), None)
-    if defining is None or defining.__module__ in ("benchmarks.task", "benchmarks.grid_task"):
+    if defining is None or defining.__module__ in ("benchmarks.drawn", "benchmarks.task", "benchmarks.grid_task"):
         return None
     function = vars(defining)[method]
     if isinstance(function, property):

@@ -13,6 +13,7 @@ from jaxtyping import install_import_hook
 CHECKED: list[str] = [
     "benchmarks.boards",
     "benchmarks.drawing",
+    "benchmarks.drawn",
     "benchmarks.grid_task",
     "benchmarks.options",
     "benchmarks.problem",
