@@ -380,7 +380,7 @@ class Method(ABC, Generic[O]):
         raise UserError(
             f"{setting.where.removeprefix('method.')} does not think, so it cannot think longer.",
             where=str(folder),
-            cure="Name a run of trm, cot, grpo, ar_recursive_deep or a variant of them.",
+            cure="Name a run of a method that thinks; `reasoning-kit methods ls` says which do.",
         )
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 from benchmarks.errors import UserError, did_you_mean
 from benchmarks.language_models import ModelOptions
 from benchmarks.method import MethodOptions, Setting
-from benchmarks.task import Task
+from benchmarks.task import FAMILIES, Task
 from benchmarks.training.budget import Budget
 from reasoning_kit.config.checking import at_least, checked, mapping
 from reasoning_kit.config.composition import DATA_VARIABLE, compose, published_options
@@ -170,6 +170,8 @@ class ExperimentConfig:
         )
 
 
+PLUG_IN = "Name the file that brings it, --plugins FILE.py, or install its package."
+
 # What a part of the specification is taken to be where it cannot change the result.
 USUAL = {"model": ModelOptions(), "evaluation.batch_size": EvaluationOptions().batch_size}
 
@@ -216,6 +218,11 @@ def spec_from_dict(raw: Mapping[str, Any]) -> RunSpec:
     name = raw["method"]
     named = {"base": name, "label": label_of(name)}
     base = raw.get("base", name)
+    if base not in METHODS:
+        raise UserError(f"the method '{base}' is not known here.", where=str(raw.get("task_name")), cure=PLUG_IN)
+    if raw["task"].get("family") not in FAMILIES:
+        family = raw["task"].get("family")
+        raise UserError(f"the family '{family}' is not known here.", where=str(raw.get("task_name")), cure=PLUG_IN)
     return checked(
         RunSpec,
         named | {key: raw[key] for key in ("task_name", "method", "base", "label", "seed", "data") if key in raw},

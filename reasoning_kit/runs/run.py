@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.compute import Cost
-from benchmarks.evaluation import Evaluation, Prediction, Solver, evaluate
+from benchmarks.evaluation import Evaluation, Prediction, Solver, Step, evaluate
 from benchmarks.method import MODEL, TRAINER, Method, Trained, TrainingRun
 from benchmarks.problem import Answer
 from benchmarks.puzzles.arc.score import puzzle_score
@@ -239,6 +239,8 @@ def demonstrate(task: Task, evaluation: Evaluation) -> dict[str, Any]:
 def describe_solution(task: Task, prediction: Prediction) -> dict[str, Any]:
     """A solved problem step by step, as text."""
     problem, solution = prediction.problem, prediction.solution
+    # A solver that shows no thinking shows its answer.
+    trajectory = solution.trajectory or (Step("answer", solution.text, solution.answer),)
     return {
         "id": problem.id,
         "question": task.render(problem),
@@ -251,6 +253,6 @@ def describe_solution(task: Task, prediction: Prediction) -> dict[str, Any]:
                 "correct": None if step.answer is None else task.verify(problem, step.answer).correct,
                 "halting_probability": step.halting_probability,
             }
-            for step in solution.trajectory
+            for step in trajectory
         ],
     }
