@@ -122,7 +122,8 @@ class Arithmetic(GridTask):
             or int(parts[1]) not in second
         ):
             raise UserError(
-                f"'{text}' is no {self.operation} of a {self.digits[0]}-digit and a {self.digits[1]}-digit number.",
+                f"a question must be the {self.operation} of a {self.digits[0]}-digit and a {self.digits[1]}-digit "
+                f"number, not '{text}'.",
                 where=self.name,
                 cure=f"Type it like {first[-1]}{sign}{second[0]}.",
             )

@@ -63,7 +63,7 @@ def first_seen(cells: bytes) -> bytes:
 def pattern(grids: list[Grid], turn: int) -> bytes:
     """Shapes and cells of some grids after a turn; equal for grids that a renaming of colours 1 to 9 makes equal."""
     moved = [turned(grid, turn) for grid in grids]
-    sizes = bytes(side for grid in moved for side in grid.shape)
+    sizes = b"".join(bytes(grid.shape) for grid in moved)
     return sizes + first_seen(b"".join(grid.tobytes() for grid in moved))
 
 

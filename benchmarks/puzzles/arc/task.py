@@ -102,7 +102,7 @@ class ARC(GridTask):
         try:
             raw = json.loads(text)
         except (ValueError, RecursionError) as error:
-            raise UserError(f"it is no JSON ({error}).", where=where, cure=FORM) from None
+            raise UserError(f"it is not valid JSON ({error}).", where=where, cure=FORM) from None
         task = parse_task(raw, "typed", f"typed/{sha256(text.encode()).hexdigest()[:12]}", where)
         if len(task.test) != 1:
             raise UserError(f"it has {len(task.test)} test pairs.", where=where, cure="Keep one of them.")
@@ -175,7 +175,7 @@ class ARC(GridTask):
         The numbered variants are ARC's symmetries; :meth:`augment` draws from them for language models.
         """
         raise UserError(
-            "the symmetries of ARC are no permutations of positions.",
+            "the symmetries of ARC are not permutations of positions.",
             where=self.name,
             cure="Augment with numbered variants (augmentations), or switch it off (augment=false).",
         )

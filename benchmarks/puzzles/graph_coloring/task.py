@@ -233,7 +233,7 @@ class GraphColoring(GridTask):
                     edges.append((a, b))
                 elif second not in self.digits or givens[a] not in (0, int(second)):
                     raise UserError(
-                        f"'{first}{second}' " + ("gives a second colour." if givens[a] else "is no colour."),
+                        f"'{first}{second}' " + ("gives a second colour." if givens[a] else "is not a colour."),
                         where=where,
                         cure=f"Give each node at most one colour from 1 to {self.colors}.",
                     )

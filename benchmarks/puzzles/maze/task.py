@@ -199,7 +199,7 @@ class Maze(GridTask):
             raise UserError(f"{fault}.", where=row.where, cure="Correct the question or remove the row.")
         if fault := paths.path_fault(self.size, row.question, row.answer):
             raise UserError(
-                f"the answer is no shortest path: {fault}.", where=row.where, cure="Correct it or remove the row."
+                f"the answer must be a shortest path: {fault}.", where=row.where, cure="Correct it or remove the row."
             )
         return row
 

@@ -220,7 +220,7 @@ class Sudoku(GridTask):
                 )
         if broken := rules.broken_rule(self.size, row.answer):
             raise UserError(
-                f"the answer is no Sudoku: {broken}.", where=row.where, cure="Correct the answer or remove the row."
+                f"the answer must be a Sudoku: {broken}.", where=row.where, cure="Correct the answer or remove the row."
             )
         return row
 

@@ -98,10 +98,10 @@ class CRUXEval(OneFile, CodeProblems):
         code, output, name = (record.text(column) for column in ("code", "output", "id"))
         given = record.value("input")
         if not isinstance(given, str):
-            raise UserError(f"the input is no text but {given!r:.40}.", where=record.where, cure=CORRECT)
+            raise UserError(f"the input must be text, not {given!r:.40}.", where=record.where, cure=CORRECT)
         given = given.strip()  # empty where the function takes nothing
         if literal(output) is NO_LITERAL:
-            raise UserError(f"the output '{output[:40]}' is no Python literal.", where=record.where, cure=CORRECT)
+            raise UserError(f"the output '{output[:40]}' must be a Python literal.", where=record.where, cure=CORRECT)
         meta = {"line": record.line, "code": code, "input": given, "output": output}
         if self.predict == "output":
             return Problem(f"cruxeval:{name}", f"{code}\n\nassert f({given}) == ?", output, code, meta)

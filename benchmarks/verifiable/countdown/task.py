@@ -139,7 +139,9 @@ class Countdown(GridTask):
     def parse_question(self, text: str) -> Problem:
         """A typed question such as ``31,13,92=74`` or ``31 13 92 = 74``."""
         if not re.fullmatch(r"\s*[0-9]{1,9}([\s,]+[0-9]{1,9})*\s*=\s*[0-9]{1,9}\s*", text):
-            raise UserError(f"'{text[:40]}' is no question.", where=self.name, cure="Type it like 31,13,92=74.")
+            raise UserError(
+                f"a question must look like 31,13,92=74, not '{text[:40]}'.", where=self.name, cure="Correct it."
+            )
         left, _, right = text.partition("=")
         numbers = [int(number) for number in re.findall("[0-9]+", left)]
         self._check(numbers, int(right), self.name)
@@ -161,7 +163,7 @@ class Countdown(GridTask):
         for number in numbers:
             if not 1 <= number <= self.largest:
                 raise UserError(
-                    f"{number} is no number from 1 to {self.largest}.",
+                    f"{number} must be a number from 1 to {self.largest}.",
                     where=where,
                     cure="Correct it, or use a task with a larger largest.",
                 )

@@ -256,9 +256,9 @@ def test_typed_tasks(problem: Problem) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "no JSON"),
-        ("[" * 100_000, "no JSON"),
-        ("[1]", "no object with 'train'"),
+        ("", "not valid JSON"),
+        ("[" * 100_000, "not valid JSON"),
+        ("[1]", "must be an object with 'train'"),
         (json.dumps(TYPED | {"test": TYPED["test"] * 2}), "it has 2 test pairs"),
         (json.dumps(TYPED | {"test": [{"input": [[1]]}]}), "test pair 1: the pair has no 'output'"),
         (json.dumps({"test": TYPED["test"]}), "has no 'train'"),

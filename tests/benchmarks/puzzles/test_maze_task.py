@@ -262,6 +262,6 @@ def test_broken_files_are_refused(broken_files, refusal) -> None:
     assert "0 cells S" in second(QUESTION.replace("S", " "), ANSWER)
     assert "2 cells G" in second(QUESTION[:-1] + "G", ANSWER)
     assert "no path leads" in second("S#  ##         G", ANSWER)
-    assert "no shortest path: row 1, column 4 was '#'" in second(QUESTION, ANSWER[:3] + "o" + ANSWER[4:])
+    assert "must be a shortest path: row 1, column 4 was '#'" in second(QUESTION, ANSWER[:3] + "o" + ANSWER[4:])
     assert "does not lead from S to G" in second(QUESTION, QUESTION)
     assert "takes 6 steps, the shortest 2" in second("S       G       ", "Soo   o Goo     ")

@@ -278,7 +278,7 @@ def test_broken_files_are_refused(broken_files, refusal, tmp_path: Path) -> None
     assert "'.' in row 1, column 1" in second(PUZZLE, "." + SOLUTION[1:])
     assert "'é'" in second("é" + PUZZLE[1:], SOLUTION)
     assert "the answer has 2 where the question gives 3, in row 1, column 1" in second("3" + PUZZLE[1:], SOLUTION)
-    assert "no Sudoku: row 1 holds 3 twice" in second(PUZZLE, "3314" + SOLUTION[4:])
+    assert "must be a Sudoku: row 1 holds 3 twice" in second(PUZZLE, "3314" + SOLUTION[4:])
     assert "more than one solution" in second("2" + "." * 15, SOLUTION)
     assert "size=6" in second("." * 36, "1" * 36)
     with pytest.raises(UserError, match="no such file"):
