@@ -25,7 +25,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import bdtr, ndtri, stdtrit  # scipy.stats and statsmodels take over a second to import
 
 Array = NDArray[np.float64]
 
@@ -157,6 +156,8 @@ def wilson(share: float, count: int, choices: int = 1) -> tuple[float, float]:
 
     With z the normal quantile: (p + z^2 / 2n +- z sqrt(p (1 - p) / n + z^2 / 4n^2)) / (1 + z^2 / n).
     """
+    from scipy.special import ndtri  # scipy.stats and statsmodels take over a second to import
+
     z = -float(ndtri((1 - LEVEL) / choices / 2.0))
     p = share * count / count
     stretch = 1 + z**2 / count
@@ -173,8 +174,10 @@ def pass_at_k(samples: int, right: int, k: int) -> float:
 
 def mcnemar_p(only_a: int, only_b: int) -> float:
     """Exact two-sided McNemar test from the numbers of problems that only one of the methods solved."""
-    told = only_a + only_b  # each of them is won by a fair coin if neither method is better
-    return min(2.0 * float(bdtr(min(only_a, only_b), told, 0.5)), 1.0)
+    from scipy.special import bdtr
+
+    differing = only_a + only_b  # each of them is won by a fair coin if neither method is better
+    return min(2.0 * float(bdtr(min(only_a, only_b), differing, 0.5)), 1.0)
 
 
 def _matrix(correct: Sequence[ArrayLike], clusters: Sequence[str]) -> Array:
@@ -200,6 +203,8 @@ def _deviations(
     """Bootstrap deviations of ``sum sign * accuracy`` from its value: orbits resampled together for all groups,
     seeds drawn within each group, widened for few seeds as the module's docstring says, and for ``choices`` by what
     a normal or t distribution needs (its far quantiles would take very many resamples)."""
+    from scipy.special import ndtri, stdtrit
+
     generator = np.random.default_rng(seed)
     total = np.sum([sign * right.mean(0) for sign, right in zip(signs, groups, strict=True)], axis=0)
     deviations = _resampled_ratio(generator, total, sizes, resamples) - total.sum() / sizes.sum()

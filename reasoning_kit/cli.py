@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from reasoning_kit.cli_bench import bench_app
+from reasoning_kit.bench.cli import bench_app
 from reasoning_kit.commands.flags import (
     ComparisonFlags,
     OtherProblems,

@@ -16,6 +16,7 @@ from types import NoneType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from benchmarks.errors import UserError, did_you_mean
+from reasoning_kit.config.checking import field_types
 
 ENTRY = re.compile(r"(?P<names>\w+(?:, \w+)*): (?P<meaning>.*)")  # `a, b: what they are`
 SAME_AS = re.compile(r"as in :class:`(?P<name>\w+)`")
@@ -54,7 +55,7 @@ def options_of(cls: type, path: str = "") -> Iterator[Option]:
     Args:
         path: what is typed before the name of a field.
     """
-    hints = get_type_hints(cls)
+    hints = field_types(cls)
     meanings = meanings_of(cls)
     for each in fields(cls):
         hint = hints[each.name]
