@@ -153,6 +153,7 @@ def load_predictions(folder: Path) -> list[dict[str, Any]]:
 
     path = folder / PREDICTIONS
     try:
-        return pq.read_table(path).to_pylist()
+        with pq.ParquetFile(path) as file:  # read_table would load pandas
+            return file.read().to_pylist()
     except (OSError, pa.ArrowException) as error:
         raise UserError(f"no readable predictions ({error}).", where=str(path), cure="Run it again.") from None

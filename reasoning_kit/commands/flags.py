@@ -170,10 +170,10 @@ def budget_overrides(text: str) -> list[str]:
     if text in files_of("budget"):
         return [f"budget={text}"]
 
-    from reasoning_kit.config.budgets import parse_budget
+    from benchmarks.training.budget import Budget
 
-    unit, limit = parse_budget(text)
-    return [f"budget.unit={unit}", f"budget.limit={limit!r}"]
+    budget = Budget.parse(text)
+    return [f"budget.unit={budget.unit}", f"budget.limit={budget.limit!r}"]
 
 
 # --- commands ---------------------------------------------------------------------------------------

@@ -10,10 +10,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from reasoning_kit.config.composition import choices
 from reasoning_kit.config.methods import label_of, thinking_of
 from reasoning_kit.config.options import method_options, plain_text
-from reasoning_kit.config.presets import base_of, preset
+from reasoning_kit.config.presets import Preset, base_of, preset, presets
 from reasoning_kit.registry import METHODS
 
 
@@ -24,17 +23,16 @@ def list_methods(console: Console) -> None:
     for heading in ("name", "base", "label", "what it is"):
         table.add_column(heading, no_wrap=heading == "name")  # which one has to type
 
-    names = sorted(choices("method"), key=lambda name: name not in METHODS)
-    for name in names:
-        base = base_of(name)
-        table.add_row(name, "" if base == name else base, _label(name), "".join(preset("method", name).comments[:1]))
+    for name, chosen in sorted(presets("method").items(), key=lambda item: item[0] not in METHODS):
+        base = "" if name in METHODS else str(chosen.values["base"])
+        table.add_row(name, base, _label(chosen), "".join(chosen.comments[:1]))
     console.print(table)
     console.print("All options of one: reasoning-kit methods show NAME", markup=False)
     console.print("A variant of your own, without a file: method.NAME.base=trm method.NAME.OPTION=VALUE", markup=False)
 
 
-def _label(name: str) -> str:
-    return preset("method", name).values.get("label") or label_of(name)
+def _label(chosen: Preset) -> str:
+    return chosen.values.get("label") or label_of(chosen.name)
 
 
 def show_method(name: str, console: Console) -> None:
@@ -48,7 +46,7 @@ def show_method(name: str, console: Console) -> None:
     thinking = thinking_of(base, values["model"] if isinstance(values.get("model"), Mapping) else {})
     for heading, text in (
         ("method", name),
-        ("label", _label(name)),
+        ("label", _label(chosen)),
         ("base", base if base != name else "none: it is a method itself"),
         ("thinking", thinking),
         ("what it is", " ".join(chosen.comments)),

@@ -25,4 +25,4 @@ def report_comparison(folder: Path, markdown: Path | None, console: Console) -> 
     if markdown is not None:
         markdown.parent.mkdir(parents=True, exist_ok=True)
         markdown.write_text(markdown_table(comparison))
-    console.print(f"\nReport: [bold]{write_report(folder).absolute()}[/bold]")
+    console.print(f"\nReport: [bold]{write_report(folder, comparison).absolute()}[/bold]")

@@ -15,9 +15,8 @@ from rich.text import Text
 from benchmarks.errors import UserError
 from benchmarks.problem import Answer, Problem
 from reasoning_kit.commands.options import options_table
-from reasoning_kit.config.composition import choices
 from reasoning_kit.config.options import task_options
-from reasoning_kit.config.presets import preset
+from reasoning_kit.config.presets import Preset, presets
 
 if TYPE_CHECKING:
     from benchmarks.task import Task
@@ -31,18 +30,18 @@ def list_tasks(console: Console) -> None:
     for heading in ("name", "family", "positions", "measure", "what it is"):
         table.add_column(heading, no_wrap=heading == "name")  # which one has to type
 
-    for name in choices("task"):
-        task = _built(name)
+    for name, chosen in presets("task").items():
+        task = _built(chosen)
         positions = str(getattr(task, "positions", "text"))
-        table.add_row(name, task.family, positions, task.measure, " ".join(preset("task", name).comments))
+        table.add_row(name, task.family, positions, task.measure, " ".join(chosen.comments))
     console.print(table)
 
 
-def _built(name: str) -> Task:
+def _built(chosen: Preset) -> Task:
     """The task of a file, with the options of its family."""
     from benchmarks.task import family_class
 
-    values = preset("task", name).values
+    values = chosen.values
     family = family_class(str(values["family"]))
     own = {each.name for each in fields(family)}  # type: ignore[arg-type]  # every Task is a dataclass
     return family(**{key: value for key, value in values.items() if key in own})

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from benchmarks.errors import UserError, did_you_mean
-from benchmarks.language_models import ModelOptions
+from benchmarks.language_models import ModelOptions, check_local_path
 from benchmarks.method import MethodOptions, Setting
 from benchmarks.task import FAMILIES, Task
 from benchmarks.training.budget import Budget
@@ -301,4 +301,6 @@ def check_methods_on_tasks(config: ExperimentConfig) -> None:
     """
     tasks = {name: options.load() for name, options in config.tasks.items()}
     for spec in replace(config, seeds=1).runs():
+        if "model" not in method(spec.base).indifferent:
+            check_local_path(spec.model)
         method(spec.base).check(spec.setting(tasks[spec.task_name]))

@@ -41,14 +41,17 @@ TALLY = {
 ATTACHED = ("config", "data", "budget", "training", "diagnostics", "versions", "hardware", "git")
 
 
-def write_report(directory: Path) -> Path:
+def write_report(directory: Path, comparison: Comparison | None = None) -> Path:
     """Write ``report.html`` beside the runs below ``directory``.
+
+    Args:
+        comparison: of these runs, where it is loaded already.
 
     Raises:
         UserError: as :func:`reasoning_kit.comparison.load_comparison`.
     """
     path = directory / REPORT
-    write_atomically(path, render_report(load_comparison(directory)))
+    write_atomically(path, render_report(comparison or load_comparison(directory)))
     path.chmod(0o644)
     return path
 

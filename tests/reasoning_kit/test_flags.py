@@ -69,7 +69,7 @@ def test_a_budget_is_written_in_words_or_named(text, unit, limit):
     assert (config.budget.unit, config.budget.limit) == (unit, limit)
 
 
-@pytest.mark.parametrize("text", ["much", "12", "5 parsecs", "-1 steps", "1.2.3 steps", "0 flops"])
+@pytest.mark.parametrize("text", ["much", "5 parsecs", "-1 steps", "1.2.3 steps", "0 flops"])
 def test_another_budget_is_refused(text):
     with pytest.raises(UserError, match="budget"):
         ComparisonFlags(budget=text).over([])
