@@ -10,7 +10,7 @@ import pytest
 from jaxtyping import install_import_hook
 
 # Shapes and types of every annotated function are checked while the tests run; production code is not slowed down.
-CHECKED: list[str] = []
+CHECKED: list[str] = ["trm"]
 install_import_hook(CHECKED, "beartype.beartype")
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # before torch is loaded: threads of several workers would wait for each other
