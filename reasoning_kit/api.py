@@ -41,8 +41,8 @@ def load_task(name: str, **options: Any) -> Task:
     if name in FAMILIES:
         return load_family(name, **options)
     if name not in choices("task"):
-        known = [*FAMILIES, *choices("task")]
-        raise UserError(f"unknown task or family '{name}'.", where="load_task", cure=did_you_mean(name, known))
+        cure = did_you_mean(name, [*FAMILIES, *choices("task")])
+        raise UserError(f"unknown task or family '{name}'.", where="load_task", cure=cure)
     entry = published_entry("task", name)
     family = entry["family"]
     known = {f.name for f in fields(FAMILIES[family])}  # type: ignore[arg-type]  # every Task is a dataclass

@@ -25,6 +25,7 @@ CHECKED: list[str] = [
     "benchmarks.text_form",
     "benchmarks.user_code",
     "benchmarks.verifiable",
+    "trm",
 ]
 install_import_hook(CHECKED, "typecheck.checked")
 
