@@ -18,6 +18,8 @@ from benchmarks.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:
     from datasets import Dataset
+else:
+    Dataset = Any
 
 PREFIX = "hub:"
 FORM = re.compile(rf"{PREFIX}(?P<source>.+?)(:(?P<configuration>[\w.-]+))?:(?P<split>\w+(\.\w+)*)")
