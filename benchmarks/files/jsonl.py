@@ -76,7 +76,7 @@ def read_records(
     published data set only the chosen rows are read.
 
     Raises:
-        UserError: for a missing, unreadable, empty, truncated or wrongly encoded file, a line that is not a JSON object;
+        UserError: for a missing, unreadable, empty, truncated or wrongly encoded file, a line that is not an object;
             for a data set as :func:`benchmarks.files.hub.hub_rows`; or as ``check`` and
             :func:`benchmarks.files.text.sample`.
     """

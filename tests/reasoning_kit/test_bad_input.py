@@ -117,7 +117,7 @@ def test_broken_files_are_named(refused, rows, tmp_path):
         "header.csv": "no puzzle",
         "columns.csv": "line 5: the row has 2 columns",
         "short.csv.gz": "ends early",
-        "plain.csv.gz": "no gzip",
+        "plain.csv.gz": "not a gzip",
         "folder.csv": "cannot be read",
     }.items():
         message = refused(*reading("sudoku", name, name))

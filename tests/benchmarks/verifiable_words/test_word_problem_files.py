@@ -282,7 +282,7 @@ def test_broken_files(tmp_path: Path, family: str) -> None:
     assert "line 2: the line is not UTF-8" in said(lines, f"{row}\n".encode() + b"\xff\xfe\n")
     compressed = gzip.compress("".join(f'{row[:-1]}, "n": {n}}}\n' for n in range(2000)).encode())
     assert "ends early" in said(packed, compressed[: len(compressed) // 2])
-    assert "no gzip file" in said(packed, row)
+    assert "not a gzip file" in said(packed, row)
     assert "neither .jsonl nor .jsonl.gz" in said(tmp_path / "rows.csv", row)
     assert "holds 1" in said(lines, row, limit=2)
     assert "at least 1" in said(lines, row, limit=0)
