@@ -14,7 +14,7 @@ frozen weights need no gradient of their own.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 BACKWARD = 2  # backward pass in units of the forward pass
 
@@ -44,6 +44,7 @@ class Cost:
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
 
+@runtime_checkable
 class LanguageModelPrice(Protocol):
     """What a language model costs, in FLOPs."""
 

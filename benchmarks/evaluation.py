@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal, Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar, runtime_checkable
 
 from benchmarks.problem import Answer, Problem, Verdict
 from benchmarks.task import Task
@@ -55,6 +55,7 @@ class Solution:
     seen: tuple[Answer, ...] = ()
 
 
+@runtime_checkable
 class Solver(Protocol):
     """Anything that answers problems of a task."""
 

@@ -12,20 +12,32 @@ from jaxtyping import install_import_hook
 # Shapes and types of every annotated function are checked while the tests run; production code is not slowed down.
 CHECKED: list[str] = [
     "benchmarks.boards",
+    "benchmarks.compute",
     "benchmarks.drawing",
     "benchmarks.drawn",
+    "benchmarks.errors",
+    "benchmarks.evaluation",
+    "benchmarks.files",
+    "benchmarks.final_answer",
     "benchmarks.grid_task",
     "benchmarks.options",
     "benchmarks.problem",
     "benchmarks.puzzles",
+    "benchmarks.records",
+    "benchmarks.rewards",
+    "benchmarks.sandbox",
+    "benchmarks.scaling",
     "benchmarks.splits",
+    "benchmarks.statistics",
     "benchmarks.symmetries",
     "benchmarks.symmetry_group",
     "benchmarks.task",
     "benchmarks.text_form",
+    "benchmarks.training",
     "benchmarks.user_code",
     "benchmarks.verifiable",
     "trm",
+    "benchmarks.voting",
 ]
 install_import_hook(CHECKED, "typecheck.checked")
 

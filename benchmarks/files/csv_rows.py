@@ -123,7 +123,9 @@ def _text(raw: dict[str, Any], column: str, name: str, where: str) -> str:
     if isinstance(value, int) and not isinstance(value, bool):  # digits alone, which lose nothing as a number
         return str(value)
     if not isinstance(value, str):
-        raise UserError(f"the {column} is no text but {value!r:.40}.", where=where, cure="Correct or remove the row.")
+        raise UserError(
+            f"the {column} must be text, not {value!r:.40}.", where=where, cure="Correct or remove the row."
+        )
     return value
 
 
@@ -134,7 +136,7 @@ def _whole(rating: str | int | float, where: str) -> int:
     except (TypeError, ValueError):
         pass
     raise UserError(
-        f"the rating '{str(rating)[:20]}' is no whole number.", where=where, cure="Write one, 0 if it is unknown."
+        f"the rating must be a whole number, not '{str(rating)[:20]}'.", where=where, cure="Write 0 if it is unknown."
     )
 
 
@@ -147,4 +149,4 @@ def _cells(path: Path) -> Iterator[tuple[int, list[str]]]:
                 yield reader.line_num, cells
     except csv.Error as error:
         where = f"{path}, line {reader.line_num}"
-        raise UserError(f"the row is no CSV ({error}).", where=where, cure="Correct its quotes.") from None
+        raise UserError(f"the row is not valid CSV ({error}).", where=where, cure="Correct its quotes.") from None

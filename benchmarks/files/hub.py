@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,8 @@ from benchmarks.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:
     from datasets import Dataset
+else:
+    Dataset = Any
 
 PREFIX = "hub:"
 FORM = re.compile(rf"{PREFIX}(?P<source>.+?)(:(?P<configuration>[\w.-]+))?:(?P<split>\w+(\.\w+)*)")
@@ -54,7 +57,8 @@ def chosen_hub_rows(name: str, choose: Callable[[range], Sequence[int]]) -> Iter
     dataset = _load(name)
     numbers = choose(range(len(dataset)))
     tables = dataset.select(numbers).with_format("arrow").iter(BATCH)
-    yield from zip(numbers, (row for table in tables for row in table.to_pylist()), strict=True)
+    rows = chain.from_iterable(table.to_pylist() for table in tables)
+    yield from zip(numbers, rows, strict=True)
 
 
 def whole_name(name: str) -> str:

@@ -44,7 +44,7 @@ class Record:
         """
         value = self.value(column)
         if not isinstance(value, str):
-            raise UserError(f"the {column} is no text but {value!r:.40}.", where=self.where, cure=CORRECT)
+            raise UserError(f"the {column} must be text, not {value!r:.40}.", where=self.where, cure=CORRECT)
         if not value.strip():
             raise UserError(f"the {column} is empty.", where=self.where, cure=CORRECT)
         return value.strip()
@@ -76,7 +76,7 @@ def read_records(
     published data set only the chosen rows are read.
 
     Raises:
-        UserError: for a missing, unreadable, empty, truncated or wrongly encoded file, a line that is no JSON object;
+        UserError: for a missing, unreadable, empty, truncated or wrongly encoded file, a line that is not an object;
             for a data set as :func:`benchmarks.files.hub.hub_rows`; or as ``check`` and
             :func:`benchmarks.files.text.sample`.
     """
@@ -120,7 +120,9 @@ def _parsed(text: str, where: str, what: str) -> Any:
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}" if what == "file" else f"column {error.colno}"
         raise UserError(
-            f"the {what} is no JSON ({error.msg}, {place}).", where=where, cure="Correct it, or download it again."
+            f"the {what} is not valid JSON ({error.msg}, {place}).",
+            where=where,
+            cure="Correct it, or download it again.",
         ) from None
     except (ValueError, RecursionError):  # a number of thousands of digits, or thousands of brackets
         raise UserError(
@@ -131,7 +133,7 @@ def _parsed(text: str, where: str, what: str) -> Any:
 def _object(value: Any, where: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise UserError(
-            f"this is no JSON object but {_kind(value)}.", where=where, cure='Write it as {"column": value, ...}.'
+            f"this must be a JSON object, not {_kind(value)}.", where=where, cure='Write it as {"column": value, ...}.'
         )
     return value
 

@@ -47,7 +47,7 @@ def text_lines(path: Path, ending: str) -> Iterator[str]:
         ) from None
     except (gzip.BadGzipFile, zlib.error):
         raise UserError(
-            "the file is no gzip file, or is damaged.",
+            "the file is not a gzip file, or is damaged.",
             where=f"{path}, after line {number}",
             cure=f"Download it again; name it {ending} if it is not compressed.",
         ) from None

@@ -52,13 +52,11 @@ class Budget:
     def __post_init__(self) -> None:
         if self.unit not in UNITS:
             raise UserError(
-                f"unknown budget unit '{self.unit}'.", where="budget.unit", cure=f"Choose one of: {', '.join(UNITS)}."
+                f"the unit of a budget must be one of {', '.join(UNITS)}, not '{self.unit}'.", where="budget.unit"
             )
         if not self.limit > 0 or math.isinf(self.limit):
             raise UserError(
-                f"a budget of {self.limit:g} {self.unit} trains nothing.",
-                where="budget.limit",
-                cure="Give a positive, finite number.",
+                f"a budget must be a positive, finite number of {self.unit}, not {self.limit:g}.", where="budget.limit"
             )
 
     @classmethod

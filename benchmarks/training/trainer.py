@@ -101,4 +101,4 @@ def decay(schedule: str, progress: float) -> float:
         return 1.0 - progress
     if schedule == "cosine":
         return 0.5 * (1.0 + math.cos(math.pi * progress))
-    raise UserError(f"unknown learning-rate schedule '{schedule}'.", cure=f"Choose one of: {', '.join(SCHEDULES)}.")
+    raise UserError(f"schedule must be one of {', '.join(SCHEDULES)}, not '{schedule}'.")

@@ -14,11 +14,9 @@ def ranked(texts: str, confidence: list[float]) -> list[Vote]:
 
 
 def test_number_of_votes_comes_first_then_mean_confidence() -> None:
-    assert ranked("abacb", [0.1, 0.5, 0.3, 0.9, 0.2]) == [
-        Vote("b", 2, pytest.approx(0.35)),
-        Vote("a", 2, pytest.approx(0.2)),
-        Vote("c", 1, 0.9),
-    ]
+    votes = ranked("abacb", [0.1, 0.5, 0.3, 0.9, 0.2])
+    assert [(vote.text, vote.count) for vote in votes] == [("b", 2), ("a", 2), ("c", 1)]
+    assert [vote.confidence for vote in votes] == pytest.approx([0.35, 0.2, 0.9])
     # the mean decides, not the sum or the best: 0.5 against 0.4 with a 0.8 in it
     assert [vote.text for vote in ranked("aabb", [0.8, 0.0, 0.5, 0.5])] == ["b", "a"]
     assert [vote.text for vote in ranked("abb", [100.0, -5.0, -5.0])] == ["b", "a"], "confidence only breaks ties"

@@ -117,7 +117,7 @@ def test_broken_files_are_named(refused, rows, tmp_path):
         "header.csv": "no puzzle",
         "columns.csv": "line 5: the row has 2 columns",
         "short.csv.gz": "ends early",
-        "plain.csv.gz": "no gzip",
+        "plain.csv.gz": "not a gzip",
         "folder.csv": "cannot be read",
     }.items():
         message = refused(*reading("sudoku", name, name))
@@ -179,7 +179,7 @@ def test_a_wrong_one_of_several_files_is_named(refused, rows, tmp_path):
     [
         ("compare method=[trm,reflex]", "unknown method 'reflex'"),
         ("compare task=sudoku-7x7", "unknown task 'sudoku-7x7'"),
-        ("compare budget.limit=0", "budget.limit: a budget of 0 flops trains nothing"),
+        ("compare budget.limit=0", "budget.limit: a budget must be a positive, finite number of flops, not 0"),
         ("compare colour=blue", "unknown key 'colour'"),
         ("compare seeds=-1", "seeds: -1 is too small"),
         ("compare task.sudoku-4x4.seed=-1", "task.sudoku-4x4.seed: -1 is too small"),

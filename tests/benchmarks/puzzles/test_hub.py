@@ -210,12 +210,12 @@ def test_a_wrong_row_is_named_by_data_set_and_row(folder_of, task: Task, spoil, 
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"answer": None}, "the answer is no text but None"),
-        ({"question": ["1", "2"]}, "the question is no text"),
-        ({"answer": 1.5}, "the answer is no text but 1.5"),
-        ({"answer": True}, "the answer is no text but True"),
-        ({"rating": 1.5}, "the rating '1.5'"),
-        ({"rating": "hard"}, "the rating 'hard'"),
+        ({"answer": None}, "the answer must be text, not None"),
+        ({"question": ["1", "2"]}, "the question must be text"),
+        ({"answer": 1.5}, "the answer must be text, not 1.5"),
+        ({"answer": True}, "the answer must be text, not True"),
+        ({"rating": 1.5}, "the rating must be a whole number, not '1.5'"),
+        ({"rating": "hard"}, "the rating must be a whole number, not 'hard'"),
     ],
 )
 def test_a_value_of_a_wrong_kind_is_named(folder_of, changes: dict[str, Any], words: str) -> None:

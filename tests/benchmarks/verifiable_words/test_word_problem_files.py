@@ -225,15 +225,15 @@ def refusal(task: Task, path: Path, **options: int) -> str:
         ("gsm8k", {"answer": "#### 5 #### 5"}, "#### 2 times"),
         ("gsm8k", {"answer": "#### five or six"}, "'five or six' is not one number"),
         ("gsm8k", {"answer": "####"}, "is not one number"),
-        ("gsm8k", {"answer": 5}, "the answer is no text but 5"),
+        ("gsm8k", {"answer": 5}, "the answer must be text, not 5"),
         ("gsm8k", {"question": "  "}, "the question is empty"),
-        ("gsm8k", {"question": None}, "the question is no text but None"),
+        ("gsm8k", {"question": None}, "the question must be text, not None"),
         ("svamp", {"Answer": "many"}, "is not one number"),
-        ("svamp", {"Answer": None}, "the Answer is no text but None"),
-        ("svamp", {"Answer": True}, "the Answer is no text but True"),
+        ("svamp", {"Answer": None}, "the Answer must be text, not None"),
+        ("svamp", {"Answer": True}, "the Answer must be text, not True"),
         ("svamp", {"Answer": float("nan")}, "the Answer is nan"),
         ("svamp", {"Body": ""}, "the Body is empty"),
-        ("svamp", {"Equation": 3}, "the Equation is no text but 3"),
+        ("svamp", {"Equation": 3}, "the Equation must be text, not 3"),
         ("aqua", {"correct": "C"}, "'C' is the letter of no option"),
         ("aqua", {"correct": "AB"}, "'AB' is the letter of no option"),
         ("aqua", {"options": "A)4 B)5"}, "must be a list of 2 to 26 texts"),
@@ -274,15 +274,15 @@ def test_broken_files(tmp_path: Path, family: str) -> None:
     assert "no problem" in said(lines, "\n \n")
     assert "no problem" in said(whole, "[]")
     assert "no list of problems but an object" in said(whole, row)
-    assert "line 2: the line is no JSON" in said(lines, f"{row}\n{row[:-1]}\n")
-    assert "line 2: this is no JSON object but a list" in said(lines, f"{row}\n[]\n")
-    assert "row 2: this is no JSON object but null" in said(whole, f"[{row}, null]")
-    assert "the file is no JSON" in said(whole, f"[{row}, {row}")
+    assert "line 2: the line is not valid JSON" in said(lines, f"{row}\n{row[:-1]}\n")
+    assert "line 2: this must be a JSON object, not a list" in said(lines, f"{row}\n[]\n")
+    assert "row 2: this must be a JSON object, not null" in said(whole, f"[{row}, null]")
+    assert "the file is not valid JSON" in said(whole, f"[{row}, {row}")
     assert "cannot be read" in said(lines, "[" * 200_000)
     assert "line 2: the line is not UTF-8" in said(lines, f"{row}\n".encode() + b"\xff\xfe\n")
     compressed = gzip.compress("".join(f'{row[:-1]}, "n": {n}}}\n' for n in range(2000)).encode())
     assert "ends early" in said(packed, compressed[: len(compressed) // 2])
-    assert "no gzip file" in said(packed, row)
+    assert "not a gzip file" in said(packed, row)
     assert "neither .jsonl nor .jsonl.gz" in said(tmp_path / "rows.csv", row)
     assert "holds 1" in said(lines, row, limit=2)
     assert "at least 1" in said(lines, row, limit=0)
