@@ -9,8 +9,6 @@ from typing import Any, Literal
 
 from benchmarks.errors import UserError, did_you_mean
 from cot_distill.options import OwnModel, Schedule, SFTOptions, SolverOptions
-from grpo.pupil_options import PupilOptions
-from grpo.value_options import ValueOptions
 
 # What TRL 1.16 knows (its GRPOConfig); tests/grpo/test_loss_by_hand.py trains with each.
 LOSSES = ("grpo", "dr_grpo", "dapo", "bnpo", "cispo", "sapo", "luspo", "vespo")
@@ -37,6 +35,100 @@ ELSEWHERE = {  # TRL's options that have a home of their own here
     "reward_weights": "rewards",
     "shuffle_dataset": "curriculum",
 }
+
+
+@dataclass(frozen=True)
+class ValueOptions:
+    """Options of ``method.grpo.value``: a copy of the start's body with a head that gives one number per token.
+
+    Attributes:
+        learning_rate: ``None``: ten times the policy's, because its head starts from nothing.
+        coefficient: of its loss beside the policy's. They share no weights, and each has its gradient clipped by
+            itself.
+        gamma: how much a later reward counts, per token.
+        gae_lambda: of generalised advantage estimation (arXiv 1506.02438, equation 16): 1 trusts the reward alone, 0
+            the next value.
+        clip: how far a value may move from what it was when the completion was written, for its loss to count.
+        whiten: bring the advantages of a batch to mean 0 and variance 1.
+    """
+
+    learning_rate: float | None = None
+    coefficient: float = 0.5
+    gamma: float = 1.0
+    gae_lambda: float = 0.95
+    clip: float = 0.2
+    whiten: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("gamma", "gae_lambda"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise UserError(
+                    f"{name} is {getattr(self, name)}.", where=f"method.grpo.value.{name}", cure="Give 0 to 1."
+                )
+        for name in ("coefficient", "clip"):
+            if not getattr(self, name) > 0:
+                raise UserError(
+                    f"{name} is {getattr(self, name)}.", where=f"method.grpo.value.{name}", cure="Give more than 0."
+                )
+
+
+@dataclass(frozen=True)
+class PupilOptions:
+    """A second model that learns what the policy writes: RL first, then distillation (DeepSeek-R1, arXiv 2501.12948,
+    section 2.4), all from one budget.
+
+    Attributes:
+        samples: traces of each training problem that the policy writes, one of every problem before the second of
+            any; 0: there is no pupil, and the run ends with the policy.
+        policy_share: of the budget for the policy, its start checkpoint included.
+        writing_share: of the budget at which writing ends, if the samples are not all there by then. What is left
+            teaches the pupil.
+        temperature: of writing; ``None``: that of the groups.
+        model: the pupil's, by default a fresh one as in ``model``.
+        distillation: how the pupil is trained.
+    """
+
+    samples: int = 0
+    policy_share: float = 0.5
+    writing_share: float = 0.15
+    temperature: float | None = None
+    model: OwnModel = field(default_factory=OwnModel)
+    distillation: SFTOptions = field(default_factory=SFTOptions)
+
+    def __post_init__(self) -> None:
+        if self.samples < 0:
+            raise UserError(f"{self.samples} traces.", where="samples", cure="Give 1 or more, or 0 for no pupil.")
+        for key in ("policy_share", "writing_share"):
+            if not 0 < getattr(self, key) < 1:
+                raise UserError(f"{getattr(self, key)} is no share.", where=key, cure="Give a number between 0 and 1.")
+        if self.share <= 0:
+            raise UserError(
+                f"the policy ({self.policy_share:g}) and writing ({self.writing_share:g}) leave the pupil nothing.",
+                where="policy_share",
+                cure="Give shares that add up to less than 1.",
+            )
+        if self.temperature is not None and not 0 <= self.temperature < math.inf:
+            raise UserError(f"{self.temperature} is no temperature.", where="temperature", cure="Give 0 or more.")
+        if self.temperature == 0 and self.samples > 1:
+            raise UserError(
+                f"{self.samples} greedy traces of a problem are all alike.",
+                where="temperature",
+                cure="Give a temperature such as 1, or samples=1.",
+            )
+        own = self.distillation
+        if own.model != OwnModel():
+            raise UserError(
+                "the pupil's model is 'model'.", where="distillation.model", cure="Set pupil.model instead."
+            )
+        if own.trace is not None or own.traces is not None or own.content != "right":
+            raise UserError(
+                "the policy is the pupil's teacher.", where="distillation", cure="Leave trace, traces and content out."
+            )
+
+    @property
+    def share(self) -> float:
+        """The least that is left for the pupil's training."""
+        return 1 - self.policy_share - self.writing_share
 
 
 @dataclass(frozen=True)

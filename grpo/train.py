@@ -40,10 +40,9 @@ from grpo.memory import Memory, held
 from grpo.options import GRPOOptions
 from grpo.ppo import PPOTrainer
 from grpo.rewards import FAILURES, build_rewards, own_rewards
-from grpo.rloo import PricedRLOOTrainer
 from grpo.start import given_start
 from grpo.thoughts import Thoughts
-from grpo.trainer import PolicyTrainerMixin, PricedGRPOTrainer, ReinforceTrainer
+from grpo.trainer import PolicyTrainerMixin, PricedGRPOTrainer, PricedRLOOTrainer, ReinforceTrainer
 
 TRAINERS: dict[str, type[PolicyTrainerMixin]] = {
     "grpo": PricedGRPOTrainer,

@@ -1,6 +1,6 @@
 """TRL's GRPO trainer under a budget: every pass is paid for, silent groups can be drawn anew, and each step tells more.
 
-All of it is a mixin, because TRL's RLOO trainer (:mod:`grpo.rloo`) has the same hooks.
+All of it is a mixin, because TRL's RLOO trainer (:class:`PricedRLOOTrainer`) has the same hooks.
 
 TRL itself drops nothing: a group whose rewards are all equal has no advantage and teaches nothing. Here such groups are
 counted, and with ``resample`` other prompts take their place (dynamic sampling, DAPO, arXiv 2503.14476, section 3.2).
@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 from transformers import PreTrainedModel
-from trl import GRPOTrainer
+from trl import GRPOTrainer, RLOOTrainer
 
 from benchmarks.compute import Cost, LanguageModelPrice, language_model_price
 from benchmarks.rewards import Guarded
@@ -291,6 +291,17 @@ class PolicyTrainerMixin(StepTimesMixin, BudgetedTrainerMixin):
 
 class PricedGRPOTrainer(PolicyTrainerMixin, GRPOTrainer):  # type: ignore[misc]  # the mixin prices in floats
     """TRL's GRPO trainer under a budget."""
+
+
+class PricedRLOOTrainer(PolicyTrainerMixin, RLOOTrainer):  # type: ignore[misc]  # the mixin prices in floats
+    """REINFORCE with a leave-one-out baseline, by TRL's RLOO trainer (arXiv 2402.14740, equations 6 and 7).
+
+    A completion's advantage is its reward minus the mean reward of the others in its group. The whole completion is one
+    action: one ratio, clipped as in PPO, and the KL penalty is part of its reward. The trainer takes the writer's
+    log-probabilities of every batch, which is paid for.
+    """
+
+    gives_logprobs = False
 
 
 class OwnAdvantages(PricedGRPOTrainer):

@@ -18,9 +18,8 @@ from benchmarks.training.checkpoints import Checkpoints
 from cot_distill.language_model import load_pretrained
 from cot_distill.options import ModelOptions
 from grpo.health import Setting, signs
-from grpo.options import GRPOOptions
+from grpo.options import GRPOOptions, ValueOptions
 from grpo.ppo import VALUE, PPOTrainer, ValueModel, at_the_end, generalised_advantages
-from grpo.value_options import ValueOptions
 from reasoning_kit.commands.estimate import estimate_run
 from reasoning_kit.config.spec import load_config
 

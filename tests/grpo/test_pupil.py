@@ -19,8 +19,7 @@ from benchmarks.training.checkpoints import STOPPED, Checkpoints
 from cot_distill.language_model import load_pretrained
 from cot_distill.options import ModelOptions, OwnModel
 from cot_distill.teacher import read_traces, summary_of
-from grpo.options import GRPOOptions
-from grpo.pupil_options import PupilOptions
+from grpo.options import GRPOOptions, PupilOptions
 from grpo.start import given_start
 from reasoning_kit.commands.estimate import estimate_run
 from reasoning_kit.config.spec import load_config, spec_from_dict

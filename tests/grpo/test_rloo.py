@@ -16,8 +16,7 @@ from benchmarks.training.budget import Budget
 from benchmarks.training.checkpoints import Checkpoints
 from cot_distill.language_model import load_pretrained
 from grpo.options import GRPOOptions
-from grpo.rloo import PricedRLOOTrainer
-from grpo.trainer import ReinforceTrainer
+from grpo.trainer import PricedRLOOTrainer, ReinforceTrainer
 
 BETA, LOW, HIGH = 0.05, 0.02, 0.03
 RLOO = replace(SMALL, algorithm="rloo")
