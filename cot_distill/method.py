@@ -89,9 +89,9 @@ class LanguageModelMethod(Method[O]):
 
         weights = trained_weights(folder)
         model, tokenizer = load_pretrained(str(weights))
-        longest = model.generation_config.max_new_tokens
+        limit = model.generation_config.max_new_tokens
         own: Any = setting.options
-        return CausalLMSolver(model, tokenizer, setting.task, self.style, longest, own.solver, weights)
+        return CausalLMSolver(model, tokenizer, setting.task, self.style, limit, own.solver, weights)
 
     def longer(self, setting: Setting[O], folder: Path, effort: Effort) -> Measurement:
         """Longer thoughts, more samples that vote, and for a model that refines its tokens, more steps of each."""

@@ -194,25 +194,27 @@ def _fitting(rows: Iterable[Row], max_length: int | None, context: int) -> tuple
     return kept, told
 
 
-def room(rows: Sequence[Row], most: int | None = None, asked: Sequence[Row] = ()) -> int:
+def completion_limit(rows: Sequence[Row], most: int | None = None, test_rows: Sequence[Row] = ()) -> int:
     """How many tokens a solver may write: a quarter more than the longest completion taught, but up to ``most``.
 
     Args:
-        asked: rows of the problems that it will be asked, which may be longer than those taught: the longest must fit.
+        test_rows: rows of the test problems, which may be longer than those taught: the longest must fit.
     """
 
     def longest(rows: Sequence[Row]) -> int:
         return max((len(row["labels"]) - row["labels"].count(IGNORE) for row in rows), default=0)
 
-    wanted = max(math.ceil(1.25 * longest(rows)), longest(asked)) + 4
+    wanted = max(math.ceil(1.25 * longest(rows)), longest(test_rows)) + 4
     return wanted if most is None else min(wanted, most)
 
 
-def room_for(
+def completion_limit_for(
     task: Task, problems: Sequence[Problem], tokenizer: PreTrainedTokenizerBase, style: Style, most: int | None
 ) -> int:
-    """:func:`room` for a model that is not taught here: what the programmatic teacher would write."""
-    return room(list(tokenized(task, problems, tokenizer, style, programmatic(task, style, None), Left())), most)
+    """:func:`completion_limit` for a model that is not taught here: what the programmatic teacher would write."""
+    return completion_limit(
+        list(tokenized(task, problems, tokenizer, style, programmatic(task, style, None), Left())), most
+    )
 
 
 def affordable_passes(budget: Budget, shape: LanguageModelPrice, options: SFTOptions, length: float, rows: int) -> int:

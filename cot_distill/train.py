@@ -26,7 +26,7 @@ from benchmarks.training.trainer_options import checked_options
 from cot_distill.generators.vllm import check_vllm
 from cot_distill.language_model import load_language_model, load_pretrained
 from cot_distill.options import ModelOptions, SFTOptions, SolverOptions
-from cot_distill.sft_examples import Left, Row, lessons, programmatic, room, tokenized
+from cot_distill.sft_examples import Left, Row, lessons, programmatic, completion_limit, tokenized
 from cot_distill.solver import CausalLMSolver
 
 datasets.disable_progress_bars()
@@ -103,12 +103,12 @@ def train(run: TrainingRun[SFTOptions], style: Style) -> TrainedLanguageModel:
     taught = lessons(task, run.problems, tokenizer, style, options, shape, run.budget, run.seed, context)
     for warning in taught.warnings:
         logger.warning(warning)
-    longest = room(taught.rows, options.max_length, _test_rows(run, tokenizer, style))
+    limit = completion_limit(taught.rows, options.max_length, _test_rows(run, tokenizer, style))
     meter = Meter(run.budget)
 
     def milestone(current: PreTrainedModel, spent: Cost) -> None:
         if run.at_milestone is not None:
-            run.at_milestone(CausalLMSolver(current, tokenizer, task, style, longest, options.solver), spent)
+            run.at_milestone(CausalLMSolver(current, tokenizer, task, style, limit, options.solver), spent)
 
     trainer = PricedSFTTrainer(
         model=model,
@@ -123,7 +123,7 @@ def train(run: TrainingRun[SFTOptions], style: Style) -> TrainedLanguageModel:
     trainer.train()
     losses = [{"step": e["step"], "loss": e["loss"]} for e in trainer.state.log_history if "loss" in e]
     return TrainedLanguageModel(
-        trained_model(trainer, run.model), tokenizer, meter, losses, longest, taught.warnings, options.solver
+        trained_model(trainer, run.model), tokenizer, meter, losses, limit, taught.warnings, options.solver
     )
 
 

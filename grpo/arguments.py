@@ -16,12 +16,12 @@ from grpo.options import ESTIMATORS, GRPOOptions
 
 
 def arguments_of(
-    options: GRPOOptions, output_dir: Path, seed: int, longest: int, rate: float
+    options: GRPOOptions, output_dir: Path, seed: int, completion_limit: int, rate: float
 ) -> GRPOConfig | RLOOConfig:
     """TRL's arguments.
 
     Args:
-        longest: completion, in tokens.
+        completion_limit: completion, in tokens.
         rate: learning rate.
 
     Raises:
@@ -38,7 +38,7 @@ def arguments_of(
         "epsilon_high": options.high,
         "temperature": options.temperature,
         "shuffle_dataset": options.curriculum == "none",
-        "max_completion_length": longest,
+        "max_completion_length": completion_limit,
         "logging_steps": 1,
         **({} if config is RLOOConfig else _of_grpo(options)),
         **vllm_arguments(options),

@@ -101,7 +101,7 @@ def train(run: TrainingRun[GRPOOptions]) -> TrainedPolicy:
     policy = _Policy(rest, start, groups, pretrained)
     run.ended("start", policy.solver(start.model))
 
-    guards, weights = build_rewards(run.task, run.problems, options, policy.longest, own, run.folder)
+    guards, weights = build_rewards(run.task, run.problems, options, policy.completion_limit, own, run.folder)
     policy.arguments.reward_weights = weights
     setting = Setting(
         options.loss_type,
@@ -133,7 +133,7 @@ def train(run: TrainingRun[GRPOOptions]) -> TrainedPolicy:
         tokenizer=start.tokenizer,
         meter=Meter(run.budget, start.meter.spent + meter.spent),
         losses=[*start.losses, *({"step": e["step"], "loss": e["loss"]} for e in history if "loss" in e)],
-        max_new_tokens=policy.longest,
+        max_new_tokens=policy.completion_limit,
         warnings=start.warnings,
         solving=options.solver,
         start_cost=start.meter.spent,
@@ -177,17 +177,19 @@ class _Policy:
     ) -> None:
         options = run.options
         self.run, self.start, self.groups = run, start, groups
-        self.longest = options.max_new_tokens or start.max_new_tokens
+        self.completion_limit = options.max_new_tokens or start.max_new_tokens
         # A pretrained model, or one that language models taught, thinks in words of its own.
         self.checkable = not pretrained and run.task.family in TEACHERS and options.distillation.traces is None
 
         rate = options.rate(pretrained, run.model.lora_rank > 0)
-        self.arguments = arguments_of(options, run.folder, run.seed, self.longest, rate)
+        self.arguments = arguments_of(options, run.folder, run.seed, self.completion_limit, rate)
         if start.model.device != self.arguments.device and run.model.quantize == "none":
             start.model.to(self.arguments.device)  # type: ignore[arg-type]  # what is measured before training, too
 
     def solver(self, model: PreTrainedModel) -> CausalLMSolver:
-        return CausalLMSolver(model, self.start.tokenizer, self.run.task, "cot", self.longest, self.run.options.solver)
+        return CausalLMSolver(
+            model, self.start.tokenizer, self.run.task, "cot", self.completion_limit, self.run.options.solver
+        )
 
     def count(
         self,
@@ -199,7 +201,7 @@ class _Policy:
     ) -> Iterator[tuple[list[int], Cost]]:
         """Right completions of each problem, batch by batch, and what each batch cost."""
         options = self.run.options
-        sampling = Sampling(samples, options.temperature, 1.0, self.longest, self.run.seed)
+        sampling = Sampling(samples, options.temperature, 1.0, self.completion_limit, self.run.seed)
         size = self.groups * options.num_generations
         return right_counts(model, self.start.tokenizer, self.run.task, problems, verifier, sampling, size, look)
 

@@ -18,7 +18,7 @@ from benchmarks.training.budget import Budget
 from benchmarks.verifiable.sequences import Sequences
 from cot_distill.language_model import character_tokenizer, load_language_model, render_prompt
 from cot_distill.options import ModelOptions, SFTOptions
-from cot_distill.sft_examples import Left, lessons, programmatic, room, tokenized
+from cot_distill.sft_examples import Left, lessons, programmatic, completion_limit, tokenized
 from cot_distill.traces import write_trace
 from cot_distill.train import PricedSFTTrainer
 
@@ -210,8 +210,8 @@ def test_rows_that_are_too_long_are_counted_in_a_warning(tmp_path, caplog):
 
 
 def test_room_is_a_quarter_more_than_the_longest_completion():
-    assert room([{"labels": [IGNORE] * 50 + [1] * 8}, {"labels": [IGNORE] + [1] * 16}]) == 24
-    assert room([{"labels": [1] * 16}], most=20) == 20
+    assert completion_limit([{"labels": [IGNORE] * 50 + [1] * 8}, {"labels": [IGNORE] + [1] * 16}]) == 24
+    assert completion_limit([{"labels": [1] * 16}], most=20) == 20
 
 
 def test_an_unknown_trainer_option_is_a_user_error_with_the_nearest_name(tmp_path):
