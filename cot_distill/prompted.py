@@ -35,7 +35,7 @@ class PromptedSolver:
         log: file of the answers; ``None``: none is kept.
 
     Attributes:
-        notes: what a reader must know, told problems included for which the server gave nothing usable.
+        notes: what a reader must know, problems included for which the server gave nothing usable.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The options of a run as TRL's own arguments; what TRL does not know or refuses is told before anything trains."""
+"""The options of a run as TRL's own arguments; what TRL does not know or refuses is reported before anything trains."""
 
 from __future__ import annotations
 

@@ -61,15 +61,15 @@ class DiagnosticsCallback(TrainerCallback):
     def __init__(self, setting: Setting, tell: Callable[[str], None] = logger.warning) -> None:
         self.setting, self.tell = setting, tell
         self._look_at = WINDOW
-        self._told: set[str] = set()
+        self._reported: set[str] = set()
 
     def on_log(self, args, state, control, **_):
         if state.global_step < self._look_at or not state.is_world_process_zero:
             return
         self._look_at = 2 * state.global_step
         for sign in signs(steps_of(state.log_history), self.setting):
-            if sign.name not in self._told:
-                self._told.add(sign.name)
+            if sign.name not in self._reported:
+                self._reported.add(sign.name)
                 self.tell(f"step {state.global_step}: {sign.text}")
 
 

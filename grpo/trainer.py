@@ -155,7 +155,7 @@ class PolicyTrainerMixin(StepTimesMixin, BudgetedTrainerMixin):
         self._step = step_of(folder) * self.args.gradient_accumulation_steps
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        logs.update(self._told())
+        logs.update(self._summary())
         super().log(logs, start_time)
 
     # --- groups with a signal -------------------------------------------------------------------
@@ -267,12 +267,12 @@ class PolicyTrainerMixin(StepTimesMixin, BudgetedTrainerMixin):
             }
         )
 
-    def _told(self) -> dict[str, float]:
+    def _summary(self) -> dict[str, float]:
         """What was counted since the last log: shares, mean lengths and numbers of groups."""
         count, self._tally = self._tally, Counter()
         if not count["completions"]:
             return {}
-        told: dict[str, float] = {
+        entry: dict[str, float] = {
             "accuracy": count["right"] / count["completions"],
             "groups/drawn": count["groups"],
             "groups/no_signal": count["no_signal"],
@@ -282,11 +282,11 @@ class PolicyTrainerMixin(StepTimesMixin, BudgetedTrainerMixin):
         }
         wrong = count["completions"] - count["right"]
         if count["right"]:
-            told["length/right"] = count["tokens_right"] / count["right"]
+            entry["length/right"] = count["tokens_right"] / count["right"]
         if wrong:
-            told["length/wrong"] = (count["tokens"] - count["tokens_right"]) / wrong
-        told |= {key: number for key, number in count.items() if key.startswith("failures/")}
-        return told
+            entry["length/wrong"] = (count["tokens"] - count["tokens_right"]) / wrong
+        entry |= {key: number for key, number in count.items() if key.startswith("failures/")}
+        return entry
 
 
 class PricedGRPOTrainer(PolicyTrainerMixin, GRPOTrainer):  # type: ignore[misc]  # the mixin prices in floats
