@@ -70,7 +70,7 @@ class ModelOptions:
 
 @dataclass(frozen=True)
 class OwnModel:
-    """A model of its own, for a method or for a pupil; what is ``None`` is as in ``model``. A shape without ``path`` is
+    """A model of its own, for a method or for a student; what is ``None`` is as in ``model``. A shape without ``path`` is
     one from scratch.
 
     Attributes:

@@ -73,19 +73,19 @@ class ValueOptions:
 
 
 @dataclass(frozen=True)
-class PupilOptions:
+class StudentOptions:
     """A second model that learns what the policy writes: RL first, then distillation (DeepSeek-R1, arXiv 2501.12948,
     section 2.4), all from one budget.
 
     Attributes:
         samples: traces of each training problem that the policy writes, one of every problem before the second of
-            any; 0: there is no pupil, and the run ends with the policy.
+            any; 0: there is no student, and the run ends with the policy.
         policy_share: of the budget for the policy, its start checkpoint included.
         writing_share: of the budget at which writing ends, if the samples are not all there by then. What is left
-            teaches the pupil.
+            teaches the student.
         temperature: of writing; ``None``: that of the groups.
-        model: the pupil's, by default a fresh one as in ``model``.
-        distillation: how the pupil is trained.
+        model: the student's, by default a fresh one as in ``model``.
+        distillation: how the student is trained.
     """
 
     samples: int = 0
@@ -97,13 +97,13 @@ class PupilOptions:
 
     def __post_init__(self) -> None:
         if self.samples < 0:
-            raise UserError(f"{self.samples} traces.", where="samples", cure="Give 1 or more, or 0 for no pupil.")
+            raise UserError(f"{self.samples} traces.", where="samples", cure="Give 1 or more, or 0 for no student.")
         for key in ("policy_share", "writing_share"):
             if not 0 < getattr(self, key) < 1:
                 raise UserError(f"{getattr(self, key)} is no share.", where=key, cure="Give a number between 0 and 1.")
         if self.share <= 0:
             raise UserError(
-                f"the policy ({self.policy_share:g}) and writing ({self.writing_share:g}) leave the pupil nothing.",
+                f"the policy ({self.policy_share:g}) and writing ({self.writing_share:g}) leave the student nothing.",
                 where="policy_share",
                 cure="Give shares that add up to less than 1.",
             )
@@ -118,16 +118,18 @@ class PupilOptions:
         own = self.distillation
         if own.model != OwnModel():
             raise UserError(
-                "the pupil's model is 'model'.", where="distillation.model", cure="Set pupil.model instead."
+                "the student's model is 'model'.", where="distillation.model", cure="Set pupil.model instead."
             )
         if own.trace is not None or own.traces is not None or own.content != "right":
             raise UserError(
-                "the policy is the pupil's teacher.", where="distillation", cure="Leave trace, traces and content out."
+                "the policy is the student's teacher.",
+                where="distillation",
+                cure="Leave trace, traces and content out.",
             )
 
     @property
     def share(self) -> float:
-        """The least that is left for the pupil's training."""
+        """The least that is left for the student's training."""
         return 1 - self.policy_share - self.writing_share
 
 
@@ -217,7 +219,7 @@ class GRPOOptions:
     solver: SolverOptions = field(default_factory=SolverOptions)
     vllm: str = "none"
     trainer: dict[str, Any] = field(default_factory=dict)
-    pupil: PupilOptions = field(default_factory=PupilOptions)
+    pupil: StudentOptions = field(default_factory=StudentOptions)
     model: OwnModel = field(default_factory=OwnModel)
 
     def __post_init__(self) -> None:

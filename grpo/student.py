@@ -1,7 +1,7 @@
-"""RL first, then distillation: the policy that GRPO trained writes traces, and a pupil learns those that are right.
+"""RL first, then distillation: the policy that GRPO trained writes traces, and a student learns those that are right.
 
 DeepSeek-R1 (arXiv 2501.12948, section 2.4) makes its small models in this way. Here all of it comes from one budget:
-the policy with its start checkpoint, the writing of traces, right or wrong, and the pupil's training. Traces stand in
+the policy with its start checkpoint, the writing of traces, right or wrong, and the student's training. Traces stand in
 the form of ``reasoning-kit teach``, so that others can learn from them too.
 """
 
@@ -43,13 +43,13 @@ from grpo.options import GRPOOptions
 from grpo.train import TrainedPolicy
 from grpo.train import train as train_policy
 
-POLICY, WRITTEN, PUPIL = "policy", "traces", "pupil"  # folders of a run; the first and the last also of its trainer
+POLICY, WRITTEN, STUDENT = "policy", "traces", "pupil"  # folders of a run; the first and the last also of its trainer
 WHERE = "method.grpo.pupil"
 
 
 @dataclass(kw_only=True)
-class TaughtPupil(TrainedLanguageModel):
-    """A pupil; its meter holds what the whole run spent.
+class TaughtStudent(TrainedLanguageModel):
+    """A student; its meter holds what the whole run spent.
 
     Attributes:
         policy: its teacher, whose model is on the CPU.
@@ -62,7 +62,7 @@ class TaughtPupil(TrainedLanguageModel):
     costs: dict[str, Cost]
 
 
-def train(run: TrainingRun[GRPOOptions]) -> TaughtPupil:
+def train(run: TrainingRun[GRPOOptions]) -> TaughtStudent:
     """Train a policy, let it write, and train a student, until the budget is spent.
 
     Milestones before the policy's share ends are of the policy, those in the student's training of the student; while
@@ -74,13 +74,13 @@ def train(run: TrainingRun[GRPOOptions]) -> TaughtPupil:
         UserError: as :func:`grpo.train.train`; if the student's model cannot be loaded, or the verifier accepts
             nothing that the policy writes.
     """
-    options, pupil, keep = run.options, run.options.pupil, run.keep
+    options, own, keep = run.options, run.options.pupil, run.keep
     if keep is None:
         raise ValueError("a run that teaches a student must have a folder to keep what its policy writes")
-    learner = checked_student(run.task, options, run.model)
+    student_model = checked_student(run.task, options, run.model)
 
     # Phase 1: the policy.
-    policy = train_policy(run.phase(POLICY, pupil.policy_share))
+    policy = train_policy(run.phase(POLICY, own.policy_share))
     run.ended("policy", policy.solver(run.task, "cot"))
     policy.model.generation_config.max_new_tokens = policy.max_new_tokens
     policy.model.save_pretrained(keep / POLICY)
@@ -93,7 +93,7 @@ def train(run: TrainingRun[GRPOOptions]) -> TaughtPupil:
         if run.checkpoints.stop():
             raise SystemExit(STOPPED)
 
-    teaching, writing = write(replace(run, budget=run.budget.share(pupil.writing_share)), policy, written)
+    teaching, writing = write(replace(run, budget=run.budget.share(own.writing_share)), policy, written)
     if not teaching["accepted"]:
         raise UserError(
             f"the verifier accepted none of the {teaching['written']} traces that the policy wrote.",
@@ -105,10 +105,12 @@ def train(run: TrainingRun[GRPOOptions]) -> TaughtPupil:
     # Phase 3: the student, from what is left.
     policy.model.to("cpu")  # type: ignore[arg-type]  # room for the student
     before = policy.meter.spent + writing
-    distillation = replace(pupil.distillation, traces=str(keep / WRITTEN), solver=options.solver)
-    last = run.rest(before, options=distillation, model=learner, folder=run.folder / PUPIL, test_prompts=lambda: ())
+    distillation = replace(own.distillation, traces=str(keep / WRITTEN), solver=options.solver)
+    last = run.rest(
+        before, options=distillation, model=student_model, folder=run.folder / STUDENT, test_prompts=lambda: ()
+    )
     taught = distill(last, "cot")
-    return TaughtPupil(
+    return TaughtStudent(
         model=taught.model,
         tokenizer=taught.tokenizer,
         meter=Meter(run.budget, before + taught.meter.spent),
@@ -128,15 +130,15 @@ def checked_student(task: Task, options: GRPOOptions, model_options: ModelOption
     Raises:
         UserError: naming the option.
     """
-    learner = options.pupil.model.over(model_options, "method.grpo.pupil.model")
+    student_model = options.pupil.model.over(model_options, "method.grpo.pupil.model")
     checked_options(options.pupil.distillation.trainer, SFTConfig, f"{WHERE}.distillation.trainer")
     if int(os.environ.get("WORLD_SIZE", 1)) > 1:
         raise UserError("traces are written in one process only.", where=WHERE, cure="Start one process.")
     try:
-        model_config(learner, len(load_tokenizer(learner, task)))
+        model_config(student_model, len(load_tokenizer(student_model, task)))
     except UserError as error:
-        raise UserError(error.what, where=f"{WHERE}.model.path={learner.path}", cure=error.cure) from None
-    return learner
+        raise UserError(error.what, where=f"{WHERE}.model.path={student_model.path}", cure=error.cure) from None
+    return student_model
 
 
 def write(
