@@ -49,7 +49,7 @@ def policy_diagnostics(result: TrainedPolicy, start_accuracy: float) -> dict[str
         "start_cost": result.start_cost.to_dict(),
         "history": result.steps,
         "verdict": result.diagnosis.lines,
-        "signs": [sign.name for sign in result.diagnosis.signs],
+        "signs": [finding.name for finding in result.diagnosis.findings],
         "before": None if result.before is None else result.before.to_dict(),
         "after": None if result.after is None else result.after.to_dict(),
         "difficulty": result.difficulty,

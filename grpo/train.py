@@ -35,7 +35,7 @@ from cot_distill.train import train as distill
 from grpo.arguments import arguments_of
 from grpo.curriculum import arranged, keep_aside, right_counts
 from grpo.diagnostics import Diagnosis, DiagnosticsCallback, PassRates, diagnose
-from grpo.health import Setting, steps_of
+from grpo.health import HealthSettings, steps_of
 from grpo.memory import Memory, held
 from grpo.options import GRPOOptions
 from grpo.ppo import PPOTrainer
@@ -103,7 +103,7 @@ def train(run: TrainingRun[GRPOOptions]) -> TrainedPolicy:
 
     guards, weights = build_rewards(run.task, run.problems, options, policy.completion_limit, own, run.folder)
     policy.arguments.reward_weights = weights
-    setting = Setting(
+    setting = HealthSettings(
         options.loss_type,
         policy.arguments.beta,
         options.resample,
@@ -221,7 +221,7 @@ class _Policy:
             right += counts
         return PassRates(right, options.held_out_samples, thoughts)
 
-    def trainer(self, guards: Sequence[Any], rows: Dataset, meter: Meter, setting: Setting) -> Any:
+    def trainer(self, guards: Sequence[Any], rows: Dataset, meter: Meter, setting: HealthSettings) -> Any:
         """TRL's trainer of the algorithm, priced, under the budget, with our checkpoints."""
         run, options = self.run, self.run.options
 
