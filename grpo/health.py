@@ -14,7 +14,7 @@ from typing import Any
 
 History = Sequence[Mapping[str, Any]]  # per logged step what TRL and the trainer report
 
-SILENT = 0.5  # share of groups without a signal from which it is a fault
+ZERO_VARIANCE = 0.5  # share of zero-variance groups from which it is a fault
 CUT = 0.2  # share of completions that max_new_tokens cuts
 EXPLAINED = 0.02  # share of the rewards' variance up to which a value model is of no use
 CLIPPED = 0.2  # share of tokens (GSPO: completions) whose ratio is clipped
@@ -111,7 +111,7 @@ def health_checks(history: History, setting: HealthSettings) -> list[Finding]:
     """Everything that the steps so far show."""
     return [
         *_failures(history, setting),
-        *_silent_groups(history, setting),
+        *_zero_variance_groups(history, setting),
         *_exploited(history, setting),
         *_entropy(history, setting),
         *_divergence(history, setting),
@@ -134,13 +134,11 @@ def _failures(history: History, setting: HealthSettings) -> list[Finding]:
     ]
 
 
-def _silent_groups(history: History, setting: HealthSettings) -> list[Finding]:
+def _zero_variance_groups(history: History, setting: HealthSettings) -> list[Finding]:
     drawn = total(history, "groups/drawn")
     if not drawn:
         return []
-    silent, right, wrong = (
-        total(history, f"groups/{name}") / drawn for name in ("no_signal", "all_right", "all_wrong")
-    )
+    equal, right, wrong = (total(history, f"groups/{name}") / drawn for name in ("no_signal", "all_right", "all_wrong"))
     accuracy = total(history, "accuracy") / max(len(series(history, "accuracy")), 1)
     if accuracy == 0:
         cure = "start from a better checkpoint, take easier problems, or reward the form too (rewards={format: 0.1})"
@@ -151,12 +149,12 @@ def _silent_groups(history: History, setting: HealthSettings) -> list[Finding]:
             "better checkpoint, or take easier problems."
         )
         return [Finding("hardly anything right", text)]
-    if silent < SILENT:
+    if equal < ZERO_VARIANCE:
         return []
     late = change(history, "accuracy")
     if right >= wrong and late is not None and late.last >= NEARLY_ALL:
         text = (
-            f"{share(silent)} of groups gave no signal, most because all were right: these problems are learned: "
+            f"{share(equal)} of groups had zero variance, most because all were right: these problems are learned: "
             "take harder ones, or stop here."
         )
         return [Finding("learned", text)]
@@ -168,7 +166,7 @@ def _silent_groups(history: History, setting: HealthSettings) -> list[Finding]:
         cure += "; curriculum=weight asks more often what is right now and then"
     if not setting.resample and setting.algorithm in ("grpo", "rloo"):
         cure += "; resample=3 draws other prompts instead"
-    what = f"{share(silent)} of groups gave no signal ({share(right)} all right, {share(wrong)} all wrong)"
+    what = f"{share(equal)} of groups had zero variance ({share(right)} all right, {share(wrong)} all wrong)"
     return [Finding("silent", f"{what}: {cure}.")]
 
 

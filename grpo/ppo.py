@@ -136,7 +136,7 @@ class PPOTrainer(OwnAdvantages):
             left = (followed - values)[inside].var(correction=0)
             metrics["value/explained"].append((1 - left / variance).item())
 
-    def without_signal(self, rewards: torch.Tensor) -> list[bool]:
+    def zero_variance(self, rewards: torch.Tensor) -> list[bool]:
         """A group of equals teaches too, as far as the value model did not expect it."""
         return [False] * (len(rewards) // self.num_generations)
 

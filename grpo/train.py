@@ -58,7 +58,7 @@ class TrainedPolicy(TrainedLanguageModel):
 
     Attributes:
         start_cost: the start checkpoint's part of the cost.
-        steps: per step what TRL and the trainer report (reward, silent groups, entropy, KL, lengths).
+        steps: per step what TRL and the trainer report (reward, zero-variance groups, entropy, KL, lengths).
         history: those in which completions were written, all unless they are used several times.
         diagnosis: what these numbers say.
         before, after: pass rates on the problems that were kept aside.

@@ -1,4 +1,4 @@
-"""TRL's GRPO trainer under a budget: every pass is paid for, silent groups can be drawn anew, and each step tells more.
+"""TRL's GRPO trainer under a budget: every pass is paid for, and zero-variance groups can be drawn anew.
 
 All of it is a mixin, because TRL's RLOO trainer (:class:`PricedRLOOTrainer`) has the same hooks.
 
@@ -34,14 +34,14 @@ class Group:
     Attributes:
         rows: the prompt's row, once per completion.
         rewards: ``[completions, reward functions]``, as the functions gave them.
-        signal: they are not all worth the same.
+        varies: they are not all worth the same.
     """
 
     rows: Rows
     completion_ids: list[list[int]]
     logprobs: list[list[float]] | None
     rewards: torch.Tensor
-    signal: bool
+    varies: bool
 
 
 @dataclass
@@ -60,7 +60,7 @@ class PolicyTrainerMixin(StepTimesMixin, BudgetedTrainerMixin):
 
     Attributes:
         gives_logprobs: whether TRL's trainer hands over the writer's log-probabilities beside the completions.
-        resample: at most so often groups without a signal are replaced, in each batch.
+        resample: at most so often zero-variance groups are replaced, in each batch.
         guards: the reward functions, the verifier first.
     """
 
@@ -142,7 +142,7 @@ class PolicyTrainerMixin(StepTimesMixin, BudgetedTrainerMixin):
 
     def _generate_and_score_completions(self, inputs: Rows) -> dict[str, Any]:
         if self.model.training and self.resample:
-            self._ready = self._with_signal(inputs)
+            self._ready = self._with_variance(inputs)
             inputs = self._ready.rows
         try:
             return super()._generate_and_score_completions(inputs)  # type: ignore[misc]
@@ -158,9 +158,9 @@ class PolicyTrainerMixin(StepTimesMixin, BudgetedTrainerMixin):
         logs.update(self._summary())
         super().log(logs, start_time)
 
-    # --- groups with a signal -------------------------------------------------------------------
+    # --- groups that vary ----------------------------------------------------------------------
 
-    def _with_signal(self, inputs: Rows) -> Rollout:
+    def _with_variance(self, inputs: Rows) -> Rollout:
         """The batch, with other prompts in the place of those whose completions are all worth the same; where they do
         not suffice, the batch is filled with groups that teach nothing."""
         wanted = len(inputs) // self.num_generations
@@ -171,7 +171,7 @@ class PolicyTrainerMixin(StepTimesMixin, BudgetedTrainerMixin):
         for attempt in range(self.resample + 1):
             asked |= {row["id"] for row in rows}
             for group in self._roll_out(rows):
-                (kept if group.signal else spare).append(group)
+                (kept if group.varies else spare).append(group)
             if len(kept) == wanted or attempt == self.resample:
                 break
             rows = self._other_rows(wanted - len(kept), asked, attempt, inputs[-1]["place"])
@@ -199,7 +199,7 @@ class PolicyTrainerMixin(StepTimesMixin, BudgetedTrainerMixin):
         with self.timed("text"):
             completions = tokenizer.batch_decode(ids, skip_special_tokens=True)
         rewards = self._calculate_rewards(rows, prompts, completions, ids)
-        silent = self.without_signal(rewards)
+        equal = self.zero_variance(rewards)
         size = self.num_generations
         return [
             Group(
@@ -207,7 +207,7 @@ class PolicyTrainerMixin(StepTimesMixin, BudgetedTrainerMixin):
                 ids[at : at + size],
                 None if logprobs is None else logprobs[at : at + size],
                 rewards[at : at + size],
-                not silent[at // size],
+                not equal[at // size],
             )
             for at in range(0, len(rows), size)
         ]
@@ -230,8 +230,8 @@ class PolicyTrainerMixin(StepTimesMixin, BudgetedTrainerMixin):
                 chosen.append(row)
         return [row for row in chosen for _ in range(self.num_generations)]
 
-    def without_signal(self, rewards: torch.Tensor) -> list[bool]:
-        """Per group, whether its rewards teach nothing: all its completions are worth the same."""
+    def zero_variance(self, rewards: torch.Tensor) -> list[bool]:
+        """Per group, whether it counts as one of zero variance, from which nothing can be learned."""
         total = self.total(rewards).view(-1, self.num_generations)
         return torch.isclose(total.std(1), torch.zeros(len(total), device=total.device)).tolist()
 
@@ -256,7 +256,7 @@ class PolicyTrainerMixin(StepTimesMixin, BudgetedTrainerMixin):
                 "tokens_right": int(lengths[right].sum()),
                 "tokens": int(lengths.sum()),
                 "groups": len(grouped),
-                "no_signal": sum(self.without_signal(rewards)),
+                "no_signal": sum(self.zero_variance(rewards)),
                 "all_right": int(grouped.all(1).sum()),
                 "all_wrong": int((~grouped).all(1).sum()),
                 **{
@@ -343,5 +343,5 @@ class ReinforceTrainer(OwnAdvantages):
     def judged(self, batch: dict[str, Any], rewards: torch.Tensor) -> dict[str, torch.Tensor]:
         return {"advantages": rewards}
 
-    def without_signal(self, rewards: torch.Tensor) -> list[bool]:
+    def zero_variance(self, rewards: torch.Tensor) -> list[bool]:
         return (self.total(rewards).view(-1, self.num_generations) == 0).all(1).tolist()

@@ -51,7 +51,7 @@ def test_a_healthy_run_shows_nothing():
     ("ends", "setting", "name", "words"),
     [
         ({"groups__no_signal": (13, 13), "groups__all_wrong": (12, 12), "accuracy": (0.1, 0.1)}, {}, "silent",
-         "81 % of groups gave no signal (9 % all right, 75 % all wrong): start from a better checkpoint"),
+         "81 % of groups had zero variance (9 % all right, 75 % all wrong): start from a better checkpoint"),
         ({"groups__no_signal": (13, 13), "groups__all_right": (12, 12)}, {}, "silent", "take harder problems"),
         ({"groups__no_signal": (13, 13), "groups__all_right": (12, 12), "accuracy": (0.9, 0.99)}, {}, "learned",
          "these problems are learned"),

@@ -1,4 +1,4 @@
-"""Which prompts a batch holds: groups without a signal drawn anew, problems ordered or weighted by measured difficulty,
+"""Which prompts a batch holds: zero-variance groups drawn anew, problems ordered or weighted by measured difficulty,
 problems kept aside; all of it paid for."""
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Batches:
         monkeypatch.setattr(PricedGRPOTrainer, "_calculate_rewards", judged)
 
 
-def test_resampled_batches_have_a_signal_and_are_paid_for(half_taught, problems, tmp_path, monkeypatch):
+def test_resampled_batches_vary_and_are_paid_for(half_taught, problems, tmp_path, monkeypatch):
     plain = Batches(monkeypatch)
     options = replace(SMALL, start=str(half_taught), num_generations=4, batch_size=16)
     without = train(TASK, problems, options, MODEL, Budget("steps", 6), 0, tmp_path / "plain")
@@ -98,7 +98,7 @@ def test_the_advantages_are_those_of_the_completions_that_are_learned(half_taugh
         assert Counter(map(len, groups.values())) == {4: 4}
 
 
-def test_where_no_group_has_a_signal_the_batch_is_filled_all_the_same(problems, tmp_path, monkeypatch):
+def test_where_no_group_varies_the_batch_is_filled_all_the_same(problems, tmp_path, monkeypatch):
     """An untrained model is never right: the given number of attempts, then training goes on."""
     batches = Batches(monkeypatch)
     options = replace(SMALL, start="model", resample=3)
@@ -158,15 +158,15 @@ def test_weights_ask_most_what_is_right_now_and_then():
     assert drawn[0] == pytest.approx(drawn[8], rel=0.1)
 
 
-def test_a_weighted_curriculum_trains_on_groups_with_more_signal(half_taught, problems, tmp_path):
-    silent = {}
+def test_a_weighted_curriculum_trains_on_groups_that_vary_more(half_taught, problems, tmp_path):
+    equal = {}
     for curriculum in ("none", "weight"):
         options = replace(
             SMALL, start=str(half_taught), batch_size=64, curriculum=curriculum, learning_rate=0.0, temperature=0.7
         )
         run = train(TASK, problems, options, MODEL, Budget("steps", 10), 0, tmp_path / curriculum)
-        silent[curriculum] = sum(entry["frac_reward_zero_std"] for entry in run.history) / 10
-    assert silent["weight"] < silent["none"] - 0.05
+        equal[curriculum] = sum(entry["frac_reward_zero_std"] for entry in run.history) / 10
+    assert equal["weight"] < equal["none"] - 0.05
 
 
 @pytest.mark.parametrize(("unit", "limit"), [("examples", 1000), ("flops", 1e8), ("tokens", 30_000), ("seconds", 3)])
