@@ -1,7 +1,7 @@
 """How often a model is right on each of some problems, and what to ask first because of it.
 
 One way of counting serves the curriculum (training problems, charged to the run) and pass@k before and after
-(problems kept aside, off the clock).
+(problems held out, off the clock).
 """
 
 from __future__ import annotations
@@ -88,19 +88,19 @@ def arranged(counts: Sequence[int | None], samples: int, curriculum: str, groups
     return torch.cat(drawn).tolist()
 
 
-def keep_aside(problems: Sequence[Problem], wanted: int, least: int, seed: int) -> tuple[list[Problem], list[Problem]]:
+def hold_out(problems: Sequence[Problem], wanted: int, least: int, seed: int) -> tuple[list[Problem], list[Problem]]:
     """Those to train on, and those to measure pass rates on: ``wanted``, but at most a tenth and never so many that
     fewer than ``least`` are left. What a symmetry maps onto each other stays together."""
-    room = min(wanted, len(problems) // 10, len(problems) - least)
+    size = min(wanted, len(problems) // 10, len(problems) - least)
     orbits: dict[str, list[str]] = {}
     for problem in problems:
         orbits.setdefault(problem.orbit, []).append(problem.id)
     names = list(orbits)
-    aside: set[str] = set()
+    held_out: set[str] = set()
     for index in torch.randperm(len(names), generator=torch.Generator().manual_seed(seed)).tolist():
-        if len(aside) >= room:
+        if len(held_out) >= size:
             break
         ids = orbits[names[index]]
-        if len(aside) + len(ids) <= room:
-            aside.update(ids)
-    return [p for p in problems if p.id not in aside], [p for p in problems if p.id in aside]
+        if len(held_out) + len(ids) <= size:
+            held_out.update(ids)
+    return [p for p in problems if p.id not in held_out], [p for p in problems if p.id in held_out]

@@ -107,7 +107,7 @@ def diagnose(
     """The verdict at the end of a run.
 
     Args:
-        before, after: pass rates on the same problems; ``None`` where none were kept aside.
+        before, after: pass rates on the same problems; ``None`` where none were held out.
     """
     found = health_checks(history, setting)
     if before is not None and after is not None:
@@ -121,7 +121,7 @@ def _summary(
     name = setting.algorithm.upper()
     if before is not None and after is not None:
         k, ends = before.samples, [f"{rates.at(1):.1%}" for rates in (before, after)]
-        what = f"On {len(before.right)} training problems kept aside, {name} took pass@1 from {' to '.join(ends)}"
+        what = f"On {len(before.right)} training problems held out, {name} took pass@1 from {' to '.join(ends)}"
         what += f" and pass@{k} from {before.at(k):.1%} to {after.at(k):.1%}." if k > 1 else "."
         what = what.replace("%", " %")
         if before.thoughts is not None and after.thoughts is not None:

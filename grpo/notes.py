@@ -32,7 +32,7 @@ def policy_notes(run: TrainingRun[GRPOOptions], result: TrainedPolicy, start_acc
     elif options.start != "model":
         notes.append(f"Starts from {options.start}, whose own training is not counted; it solved {start_accuracy:.1%}.")
     if result.before is not None:
-        notes.append(f"{len(result.before.right)} of {len(run.problems)} training problems are kept aside for pass@k.")
+        notes.append(f"{len(result.before.right)} of {len(run.problems)} training problems are held out for pass@k.")
     if result.difficulty is not None:
         share = _share(run, result.difficulty["cost"])
         notes.append(f"The curriculum's pass rates of the start checkpoint took {share} of the budget.")

@@ -176,7 +176,7 @@ class GRPOOptions:
             not measured by then count as neither easy nor hard.
         max_new_tokens: longest completion; ``None``: what the start checkpoint was taught, or a quarter more than the
             longest programmatic trace; 512 for a pretrained model and for families without one.
-        held_out: training problems that are kept aside (but no more than a tenth), on which pass@1 and pass@k are
+        held_out: training problems that are not learned (but no more than a tenth), on which pass@1 and pass@k are
             taken before and after, off the clock; 0: none.
         held_out_samples: completions of each, and the largest k.
         value: PPO's value model.

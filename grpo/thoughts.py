@@ -20,7 +20,7 @@ SHOWN = 6  # completions that are kept to be read
 
 @dataclass
 class Thoughts:
-    """Those of a policy on problems kept aside.
+    """Those of a policy on problems held out.
 
     Attributes:
         right: completions whose thought holds step by step and leads to the label.

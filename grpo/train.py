@@ -3,7 +3,7 @@
 The advantage of a completion is its reward minus the mean of its group (DeepSeekMath, arXiv 2402.03300, equation 3,
 there also divided by the group's standard deviation); the reward is the task's verifier, and what the options add to
 it. Everything that led to the result is paid from the run's own budget: the start checkpoint's training, measuring how
-hard problems are, and groups that are skipped. Pass rates before and after, on training problems kept aside from both
+hard problems are, and groups that are skipped. Pass rates before and after, on training problems held out from both
 phases, are evaluation and off the clock.
 """
 
@@ -33,7 +33,7 @@ from cot_distill.traces import TEACHERS
 from cot_distill.train import TrainedLanguageModel, lora, quiet, trained_model
 from cot_distill.train import train as distill
 from grpo.arguments import arguments_of
-from grpo.curriculum import arranged, keep_aside, right_counts
+from grpo.curriculum import arranged, hold_out, right_counts
 from grpo.diagnostics import Diagnosis, DiagnosticsCallback, PassRates, diagnose
 from grpo.health import HealthSettings, steps_of
 from grpo.memory import Memory, held
@@ -61,7 +61,7 @@ class TrainedPolicy(TrainedLanguageModel):
         steps: per step what TRL and the trainer report (reward, zero-variance groups, entropy, KL, lengths).
         history: those in which completions were written, all unless they are used several times.
         diagnosis: what these numbers say.
-        before, after: pass rates on the problems that were kept aside.
+        before, after: pass rates on the problems that were held out.
         memory: what training holds: bytes of each model's weights, gradients and optimiser state.
         difficulty: what the curriculum measured: right completions of each training problem, and what it cost.
     """
@@ -90,7 +90,7 @@ def train(run: TrainingRun[GRPOOptions]) -> TrainedPolicy:
     options = run.options
     groups = check_arguments(run)
     own = own_rewards(options)
-    learned, aside = keep_aside(run.problems, options.held_out, groups, run.seed)
+    learned, held_out = hold_out(run.problems, options.held_out, groups, run.seed)
     _check_problems(learned, groups)
 
     start, pretrained = _start(run, learned)
@@ -114,7 +114,7 @@ def train(run: TrainingRun[GRPOOptions]) -> TrainedPolicy:
     )
 
     # Pass rates of the start, off the clock; then the order of the problems, which is paid for.
-    before = policy.pass_rates(start.model, aside, guards[0])
+    before = policy.pass_rates(start.model, held_out, guards[0])
     meter = Meter(rest.budget)
     difficulty, order = _difficulty(policy, learned, guards[0], meter)
     guards[0].take()  # failures until here are not of a step
@@ -127,7 +127,7 @@ def train(run: TrainingRun[GRPOOptions]) -> TrainedPolicy:
     steps = steps_of(trainer.state.log_history)
     history = [entry for entry in steps if "reward" in entry]
     model = trained_model(trainer, run.model)
-    after = policy.pass_rates(model, aside, guards[0])
+    after = policy.pass_rates(model, held_out, guards[0])
     return TrainedPolicy(
         model=model,
         tokenizer=start.tokenizer,
@@ -206,7 +206,7 @@ class _Policy:
         return right_counts(model, self.start.tokenizer, self.run.task, problems, verifier, sampling, size, look)
 
     def pass_rates(self, model: PreTrainedModel, problems: Sequence[Problem], verifier: Any) -> PassRates | None:
-        """On the problems that were kept aside; ``None`` without any."""
+        """On the problems that were held out; ``None`` without any."""
         if not problems:
             return None
         options, task = self.run.options, self.run.task

@@ -166,15 +166,15 @@ class PolicyTrainerMixin(StepTimesMixin, BudgetedTrainerMixin):
         wanted = len(inputs) // self.num_generations
         kept: list[Group] = []
         spare: list[Group] = []
-        asked: set[str] = set()
+        prompted: set[str] = set()
         rows = inputs
         for attempt in range(self.resample + 1):
-            asked |= {row["id"] for row in rows}
+            prompted |= {row["id"] for row in rows}
             for group in self._roll_out(rows):
                 (kept if group.varies else spare).append(group)
             if len(kept) == wanted or attempt == self.resample:
                 break
-            rows = self._other_rows(wanted - len(kept), asked, attempt, inputs[-1]["place"])
+            rows = self._other_rows(wanted - len(kept), prompted, attempt, inputs[-1]["place"])
             if not rows:
                 break
             self._tally["resamplings"] += 1
@@ -212,7 +212,7 @@ class PolicyTrainerMixin(StepTimesMixin, BudgetedTrainerMixin):
             for at in range(0, len(rows), size)
         ]
 
-    def _other_rows(self, count: int, asked: set[str], attempt: int, last: int) -> Rows:
+    def _other_rows(self, count: int, prompted: set[str], attempt: int, last: int) -> Rows:
         """Prompts that this batch has not asked: at random, or in a curriculum those that come next."""
         data: Any = self.train_dataset
         if self.shuffle_dataset:
@@ -225,8 +225,8 @@ class PolicyTrainerMixin(StepTimesMixin, BudgetedTrainerMixin):
             if len(chosen) == count:
                 break
             row = data[place]
-            if row["id"] not in asked:
-                asked.add(row["id"])
+            if row["id"] not in prompted:
+                prompted.add(row["id"])
                 chosen.append(row)
         return [row for row in chosen for _ in range(self.num_generations)]
 

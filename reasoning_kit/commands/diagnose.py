@@ -100,8 +100,8 @@ def _mean(part: Sequence[Mapping[str, Any]], key: str, form: str) -> str:
 
 
 def _pass_rates(before: Mapping[str, Any], after: Mapping[str, Any]) -> Table:
-    aside = f"{len(before['right'])} training problems kept aside, {before['samples']} completions of each"
-    table = Table(caption=aside, min_width=len(aside))
+    held_out = f"{len(before['right'])} training problems held out, {before['samples']} completions of each"
+    table = Table(caption=held_out, min_width=len(held_out))
     for heading in ("", "before", "after"):
         table.add_column(heading, justify="right")
     for k, share in before["pass_at_k"].items():

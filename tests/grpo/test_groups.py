@@ -1,5 +1,5 @@
 """Which prompts a batch holds: zero-variance groups drawn anew, problems ordered or weighted by measured difficulty,
-problems kept aside; all of it paid for."""
+problems held out; all of it paid for."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from benchmarks.compute import CausalLMShape
 from benchmarks.errors import UserError
 from benchmarks.training.budget import Budget
 from cot_distill.language_model import load_pretrained
-from grpo.curriculum import arranged, keep_aside
+from grpo.curriculum import arranged, hold_out
 from grpo.train import PricedGRPOTrainer
 
 
@@ -195,13 +195,13 @@ def test_too_few_problems_for_a_batch_are_a_user_error(problems, tmp_path):
         train(TASK, problems[:15], options, MODEL, Budget("steps", 2), 0, tmp_path)
 
 
-def test_what_is_kept_aside_is_neither_distilled_nor_asked(problems, tmp_path, monkeypatch):
+def test_what_is_held_out_is_neither_distilled_nor_asked(problems, tmp_path, monkeypatch):
     batches = Batches(monkeypatch)
     options = replace(SMALL, held_out=5, held_out_samples=4)
     run = train(TASK, problems, options, MODEL, Budget("steps", 60), 0, tmp_path)
-    learned, aside = keep_aside(problems, 5, 2, 0)
-    assert (len(learned), len(aside)) == (55, 5)
-    assert not {p.orbit for p in learned} & {p.orbit for p in aside}
+    learned, held_out = hold_out(problems, 5, 2, 0)
+    assert (len(learned), len(held_out)) == (55, 5)
+    assert not {p.orbit for p in learned} & {p.orbit for p in held_out}
     assert {name for step in batches.asked for name in step} == {p.id for p in learned}
     assert len(run.before.right) == len(run.after.right) == 5
     assert all(0 <= count <= 4 for count in run.before.right + run.after.right)
@@ -213,7 +213,7 @@ def test_what_is_kept_aside_is_neither_distilled_nor_asked(problems, tmp_path, m
 
 @pytest.mark.parametrize(("count", "wanted", "least", "expected"), [(60, 64, 16, 6), (20, 5, 19, 1), (9, 5, 1, 0)])
 def test_never_more_than_a_tenth_nor_so_many_that_a_batch_is_not_full(problems, count, wanted, least, expected):
-    learned, aside = keep_aside(problems[:count], wanted, least, 3)
-    assert len(aside) <= expected
-    assert len(aside) + len(learned) == count
-    assert {p.id for p in learned}.isdisjoint(p.id for p in aside)
+    learned, held_out = hold_out(problems[:count], wanted, least, 3)
+    assert len(held_out) <= expected
+    assert len(held_out) + len(learned) == count
+    assert {p.id for p in learned}.isdisjoint(p.id for p in held_out)

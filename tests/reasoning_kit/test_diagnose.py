@@ -63,7 +63,7 @@ def test_the_verdict_stands_in_the_notes_of_the_row(finished):
     record = RunRecord.load(finished)
     assert record.diagnostics["verdict"]
     assert record.notes[-len(record.diagnostics["verdict"]) :] == record.diagnostics["verdict"]
-    assert any("of 64 training problems are kept aside" in note for note in record.notes)
+    assert any("of 64 training problems are held out" in note for note in record.notes)
     assert any("Not one completion was right" in line for line in record.diagnostics["verdict"]), "too small to learn"
 
 
