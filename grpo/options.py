@@ -63,12 +63,16 @@ class ValueOptions:
         for name in ("gamma", "gae_lambda"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UserError(
-                    f"{name} is {getattr(self, name)}.", where=f"method.grpo.value.{name}", cure="Give 0 to 1."
+                    f"{name} must be between 0 and 1, not {getattr(self, name)}.",
+                    where=f"method.grpo.value.{name}",
+                    cure="Give for example 0.95.",
                 )
         for name in ("coefficient", "clip"):
             if not getattr(self, name) > 0:
                 raise UserError(
-                    f"{name} is {getattr(self, name)}.", where=f"method.grpo.value.{name}", cure="Give more than 0."
+                    f"{name} must be above 0, not {getattr(self, name)}.",
+                    where=f"method.grpo.value.{name}",
+                    cure="Give for example 0.5.",
                 )
 
 
@@ -97,10 +101,14 @@ class StudentOptions:
 
     def __post_init__(self) -> None:
         if self.samples < 0:
-            raise UserError(f"{self.samples} traces.", where="samples", cure="Give 1 or more, or 0 for no student.")
+            raise UserError(
+                f"samples must be 0 or more, not {self.samples}.", where="samples", cure="Give 0 for no student."
+            )
         for key in ("policy_share", "writing_share"):
             if not 0 < getattr(self, key) < 1:
-                raise UserError(f"{getattr(self, key)} is no share.", where=key, cure="Give a number between 0 and 1.")
+                raise UserError(
+                    f"{key} must be between 0 and 1, not {getattr(self, key)}.", where=key, cure="Give for example 0.5."
+                )
         if self.share <= 0:
             raise UserError(
                 f"the policy ({self.policy_share:g}) and writing ({self.writing_share:g}) leave the student nothing.",
@@ -108,10 +116,14 @@ class StudentOptions:
                 cure="Give shares that add up to less than 1.",
             )
         if self.temperature is not None and not 0 <= self.temperature < math.inf:
-            raise UserError(f"{self.temperature} is no temperature.", where="temperature", cure="Give 0 or more.")
+            raise UserError(
+                f"temperature must be 0 or more, not {self.temperature}.",
+                where="temperature",
+                cure="Give for example 1.",
+            )
         if self.temperature == 0 and self.samples > 1:
             raise UserError(
-                f"{self.samples} greedy traces of a problem are all alike.",
+                f"samples must be 1 at temperature 0, not {self.samples}: greedy traces of a problem are all alike.",
                 where="temperature",
                 cure="Give a temperature such as 1, or samples=1.",
             )
@@ -231,14 +243,16 @@ class GRPOOptions:
         for name, example in shares.items():
             if not 0 < getattr(self, name) < 1:
                 raise UserError(
-                    f"{name} is {getattr(self, name)}, it must lie between 0 and 1.",
+                    f"{name} must be between 0 and 1, not {getattr(self, name)}.",
                     where=f"method.grpo.{name}",
                     cure=f"Give for example {example}.",
                 )
         for name, least in (("resample", 0), ("curriculum_samples", 1), ("held_out", 0), ("held_out_samples", 1)):
             if getattr(self, name) < least:
                 raise UserError(
-                    f"{name} is {getattr(self, name)}.", where=f"method.grpo.{name}", cure=f"Give {least} or more."
+                    f"{name} must be {least} or more, not {getattr(self, name)}.",
+                    where=f"method.grpo.{name}",
+                    cure=f"Give {least} or more.",
                 )
         if self.distillation.model != OwnModel():
             raise UserError(
@@ -261,13 +275,13 @@ class GRPOOptions:
     def _check_batch(self) -> None:
         if self.num_generations < 2:
             raise UserError(
-                f"a group of {self.num_generations} has no relative advantage.",
+                f"num_generations must be 2 or more, not {self.num_generations}: one completion has no group.",
                 where="method.grpo.num_generations",
                 cure="Give 2 or more.",
             )
         if self.batch_size < 1 or self.batch_size % self.num_generations:
             raise UserError(
-                f"batch_size {self.batch_size} is no multiple of num_generations {self.num_generations}.",
+                f"batch_size must be a multiple of num_generations ({self.num_generations}), not {self.batch_size}.",
                 where="method.grpo.batch_size",
                 cure=f"Give for example {self.num_generations * max(1, self.batch_size // self.num_generations)}.",
             )
@@ -315,7 +329,9 @@ class GRPOOptions:
                 )
             if not math.isfinite(weight) or weight == 0:
                 raise UserError(
-                    f"a weight of {weight:g}.", where=where, cure="Give a number other than 0, such as 0.1."
+                    f"a weight must be a number other than 0, not {weight:g}.",
+                    where=where,
+                    cure="Give for example 0.1.",
                 )
 
     @property
@@ -343,7 +359,12 @@ class GRPOOptions:
 
 def _one_of(value: str, known: Iterable[str], name: str) -> None:
     if value not in known:
-        raise UserError(f"there is no {name} '{value}'.", where=f"method.grpo.{name}", cure=did_you_mean(value, known))
+        choices = ", ".join(f"'{choice}'" for choice in known)
+        raise UserError(
+            f"{name} must be one of {choices}, not '{value}'.",
+            where=f"method.grpo.{name}",
+            cure=did_you_mean(value, known),
+        )
 
 
 def _usual(option: Field[Any]) -> Any:

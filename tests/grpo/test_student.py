@@ -220,9 +220,9 @@ def test_a_policy_that_solves_nothing_teaches_nothing(problems, tmp_path):
     ("words", "where", "what"),
     [
         ("policy_share=0.9", "policy_share", "leave the student nothing"),
-        ("writing_share=0", "writing_share", "no share"),
-        ("samples=-1", "samples", "-1 traces"),
-        ("temperature=-1", "temperature", "no temperature"),
+        ("writing_share=0", "writing_share", "must be between 0 and 1, not 0"),
+        ("samples=-1", "samples", "must be 0 or more, not -1"),
+        ("temperature=-1", "temperature", "must be 0 or more, not -1"),
         ("temperature=0", "temperature", "all alike"),
         ("distillation.traces=here", "distillation", "the policy is the student's teacher"),
         ("distillation.content=wrong", "distillation", "the policy is the student's teacher"),
