@@ -49,6 +49,7 @@ def right_counts(
         prompts = tokenizer(texts, add_special_tokens=False)["input_ids"]
         written: dict[int, list[Completion]] = {}
         generator.generate(prompts, replace(sampling, seed=sampling.seed + number), written.__setitem__)
+
         counts = []
         for index, problem in enumerate(part):
             said = [completion.text for completion in written[index]]
@@ -56,8 +57,13 @@ def right_counts(
                 look(problem, said)
             rewards = correct(completions=said, id=[problem.id] * len(said))
             counts.append(round(sum(reward or 0.0 for reward in rewards)))
+
+        # The batch is written until its longest completion ends, and all of that is paid for.
         prompt = max(map(len, prompts))
-        longest = max(c.tokens or 0 for completions in written.values() for c in completions)
+        longest = 0
+        for completions in written.values():
+            for completion in completions:
+                longest = max(longest, completion.tokens or 0)
         rows = len(part) * sampling.samples
         yield (
             counts,

@@ -122,7 +122,9 @@ def health_checks(history: History, setting: HealthSettings) -> list[Finding]:
 
 
 def _failures(history: History, setting: HealthSettings) -> list[Finding]:
-    names = sorted({key for entry in history for key in entry if key.startswith("failures/")})
+    names: set[str] = set()
+    for entry in history:
+        names |= {key for key in entry if key.startswith("failures/")}
     place = f" (the completions are in {setting.failures_file})" if setting.failures_file else ""
     return [
         Finding(
@@ -130,7 +132,7 @@ def _failures(history: History, setting: HealthSettings) -> list[Finding]:
             f"The reward '{key.removeprefix('failures/')}' failed on {total(history, key):.0f} completions{place}, "
             "each of which counted 0: mend the function.",
         )
-        for key in names
+        for key in sorted(names)
     ]
 
 

@@ -168,6 +168,8 @@ class PolicyTrainerMixin(StepTimesMixin, BudgetedTrainerMixin):
         spare: list[Group] = []
         prompted: set[str] = set()
         rows = inputs
+
+        # Draw until there are enough groups that vary, or nothing is left to draw.
         for attempt in range(self.resample + 1):
             prompted |= {row["id"] for row in rows}
             for group in self._roll_out(rows):
@@ -178,24 +180,34 @@ class PolicyTrainerMixin(StepTimesMixin, BudgetedTrainerMixin):
             if not rows:
                 break
             self._tally["resamplings"] += 1
+
+        # Groups of zero variance fill the batch where too few vary.
         self._tally["skipped"] += len(kept) + len(spare) - wanted
         groups = (kept + spare)[:wanted]
-        logprobs = [each for group in groups for each in group.logprobs or []]
-        return Rollout(
-            [row for group in groups for row in group.rows],
-            [ids for group in groups for ids in group.completion_ids],
-            logprobs or None,
-            torch.cat([group.rewards for group in groups]),
-        )
+
+        # The groups stand one behind another, as TRL expects them.
+        kept_rows: Rows = []
+        completion_ids: list[list[int]] = []
+        logprobs: list[list[float]] = []
+        for group in groups:
+            kept_rows += group.rows
+            completion_ids += group.completion_ids
+            logprobs += group.logprobs or []
+        return Rollout(kept_rows, completion_ids, logprobs or None, torch.cat([group.rewards for group in groups]))
 
     def _roll_out(self, rows: Rows) -> list[Group]:
+        """Write and judge one completion per row, and put those of one prompt together."""
         tokenizer: Any = self.processing_class
         prompts = [row["prompt"] for row in rows]
+
+        # TRL's two trainers differ in what they hand over, and in whether they give log-probabilities back.
         prompt_ids, images, fields = self._tokenize_prompts(prompts)
         if self.gives_logprobs:
             ids, logprobs = self._generate_single_turn(prompt_ids, images, fields, self.num_generations)
         else:
             ids, logprobs = self._generate_single_turn(prompt_ids, images, fields), None
+
+        # rewards: [completions, reward functions]
         with self.timed("text"):
             completions = tokenizer.batch_decode(ids, skip_special_tokens=True)
         rewards = self._calculate_rewards(rows, prompts, completions, ids)
@@ -228,7 +240,12 @@ class PolicyTrainerMixin(StepTimesMixin, BudgetedTrainerMixin):
             if row["id"] not in prompted:
                 prompted.add(row["id"])
                 chosen.append(row)
-        return [row for row in chosen for _ in range(self.num_generations)]
+
+        # One row per completion of the group.
+        repeated: Rows = []
+        for row in chosen:
+            repeated += [row] * self.num_generations
+        return repeated
 
     def zero_variance(self, rewards: torch.Tensor) -> list[bool]:
         """Per group, whether it counts as one of zero variance, from which nothing can be learned."""
