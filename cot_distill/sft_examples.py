@@ -111,31 +111,45 @@ class SFTExamples:
     warnings: list[str]
 
 
+@dataclass(frozen=True)
+class Reader:
+    """What the rows must know of the model that will learn them.
+
+    Attributes:
+        price: what its passes cost, which decides how many rows the budget pays for.
+        context: tokens that it can read.
+    """
+
+    tokenizer: PreTrainedTokenizerBase
+    price: LanguageModelPrice
+    context: int
+
+
 def build_sft_examples(
     task: Task,
     problems: Sequence[Problem],
-    tokenizer: PreTrainedTokenizerBase,
+    reader: Reader,
     style: Style,
     options: SFTOptions,
-    shape: LanguageModelPrice,
     budget: Budget,
     seed: int,
-    context: int,
 ) -> SFTExamples:
     """All rows of a training run.
-
-    Args:
-        context: tokens that the model can read.
 
     Raises:
         UserError: if nothing is left to learn from, or the teacher is unknown.
     """
+    tokenizer, context = reader.tokenizer, reader.context
     generator, skipped = torch.Generator().manual_seed(seed), Skipped()
     augment = options.augment and options.traces is None
+
+    # Who teaches: right completions, or those of other problems, drawn anew for each pass.
     teach, form = _teacher(task, problems, style, options), None
     if options.content == "wrong":
         form = FormatOnlyData(task, problems, style, teach, options.trace)
         teach = form.one_pass(generator)
+
+    # The first pass shows which problems can be learned, and how long their rows are.
     pauses = options.solver.pauses
     rows = list(tokenized(task, problems, tokenizer, style, teach, skipped, pauses))
     warnings = skipped.summary(len(problems))
@@ -147,10 +161,12 @@ def build_sft_examples(
             where=task.name,
             cure="Give problems that the teacher can write about, or a model with a longer context.",
         )
+
+    # As many more passes as the budget pays for, each under fresh symmetries.
     out = {name for name, _ in skipped.reasons}
     known = [problem for problem in problems if problem.id not in out]
     length = sum(len(row["input_ids"]) for row in rows) / len(rows)
-    for _ in range(affordable_passes(budget, shape, options, length, len(rows)) - 1):
+    for _ in range(affordable_passes(budget, reader.price, options, length, len(rows)) - 1):
         moved = task.augment(known, generator) if augment and form is None else known
         if form is not None:
             teach = form.one_pass(generator)
@@ -160,7 +176,10 @@ def build_sft_examples(
             tokenized(task, moved, tokenizer, style, teach, Skipped(), pauses), options.max_length, context
         )
         rows += again
-    return SFTExamples(rows, warnings + cut + ([] if form is None else form.summary(len(rows))))
+
+    if form is not None:
+        cut += form.summary(len(rows))
+    return SFTExamples(rows, warnings + cut)
 
 
 def _teacher(task: Task, problems: Sequence[Problem], style: Style, options: SFTOptions) -> Teacher:

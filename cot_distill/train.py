@@ -26,7 +26,7 @@ from benchmarks.training.trainer_options import checked_options
 from cot_distill.generators.vllm import check_vllm
 from cot_distill.language_model import load_language_model, load_pretrained
 from cot_distill.options import ModelOptions, SFTOptions, SolverOptions
-from cot_distill.sft_examples import Row, Skipped, build_sft_examples, completion_limit, programmatic, tokenized
+from cot_distill.sft_examples import Reader, Row, Skipped, build_sft_examples, completion_limit, programmatic, tokenized
 from cot_distill.solver import CausalLMSolver
 
 datasets.disable_progress_bars()
@@ -99,8 +99,8 @@ def train(run: TrainingRun[SFTOptions], style: Style) -> TrainedLanguageModel:
 
     # What is learned from, and how long answers get.
     context = model.config.max_position_embeddings
-    shape = language_model_price(model.config)
-    taught = build_sft_examples(task, run.problems, tokenizer, style, options, shape, run.budget, run.seed, context)
+    reader = Reader(tokenizer, language_model_price(model.config), context)
+    taught = build_sft_examples(task, run.problems, reader, style, options, run.budget, run.seed)
     for warning in taught.warnings:
         logger.warning(warning)
     limit = completion_limit(taught.rows, options.max_length, _test_rows(run, tokenizer, style))

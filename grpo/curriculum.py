@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from benchmarks.compute import Cost, language_model_price
 from benchmarks.evaluation import batched
@@ -25,26 +24,25 @@ BATCHES = 1000  # drawn in advance by weight; a longer run meets them again in t
 
 
 def right_counts(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
+    generator: TransformersGenerator,
     task: Task,
     problems: Sequence[Problem],
     correct: Guarded,
     sampling: Sampling,
-    batch_size: int,
     look: Callable[[Problem, list[str]], None] | None = None,
 ) -> Iterator[tuple[list[int], Cost]]:
     """How many of ``sampling.samples`` completions of each problem are right, and what writing them cost, batch by
     batch, so that one may stop.
 
     Args:
+        generator: writes as many completions at once as its ``batch_size`` says.
         correct: the verifier as a reward.
-        batch_size: completions that are written at once.
         look: gets each problem with its completions.
     """
-    shape = language_model_price(model.config)
-    generator = TransformersGenerator(model, tokenizer, batch_size)
-    for number, part in enumerate(batched(problems, max(1, batch_size // sampling.samples))):
+    shape = language_model_price(generator.model.config)
+    tokenizer = generator.tokenizer
+    for number, part in enumerate(batched(problems, max(1, generator.batch_size // sampling.samples))):
+        # The same prompts as in training, without the tokenizer's own start token.
         texts = [render_prompt(tokenizer, task, problem, "cot") for problem in part]
         prompts = tokenizer(texts, add_special_tokens=False)["input_ids"]
         written: dict[int, list[Completion]] = {}

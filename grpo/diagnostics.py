@@ -30,7 +30,7 @@ from grpo.health import (
     signed,
     steps_of,
 )
-from grpo.thoughts import Thoughts, course
+from grpo.thoughts import Thoughts, compare_thoughts
 
 logger = logging.getLogger(__name__)
 
@@ -125,7 +125,7 @@ def _summary(
         what += f" and pass@{k} from {before.at(k):.1%} to {after.at(k):.1%}." if k > 1 else "."
         what = what.replace("%", " %")
         if before.thoughts is not None and after.thoughts is not None:
-            what += f" {course(before.thoughts, after.thoughts)}"
+            what += f" {compare_thoughts(before.thoughts, after.thoughts)}"
     elif (accuracy := change(history, "accuracy")) is not None:
         what = f"Accuracy while training went from {share(accuracy.first)} to {share(accuracy.last)}."
     else:

@@ -159,18 +159,9 @@ def write(
         the content of ``teacher.json``, and what all of it cost.
     """
     assert run.keep is not None
-    task, problems, options, seed, checkpoints = run.task, run.problems, run.options, run.seed, run.checkpoints
+    task, problems, options, checkpoints = run.task, run.problems, run.options, run.checkpoints
     folder, samples = run.keep / WRITTEN, options.pupil.samples
-    drawn = options.temperature if options.pupil.temperature is None else options.pupil.temperature
-    configuration = {
-        "task": task.name,
-        "problems": Splits(list(problems), []).fingerprint,
-        "model": f"the policy of this run ({_weights(run.keep / POLICY)})",  # another policy's traces are not its own
-        "temperature": drawn,
-        "max_new_tokens": policy.max_new_tokens,
-        "batch_size": options.batch_size,
-        "seed": seed,
-    }
+    configuration = _configuration(run, policy)
     generator = TransformersGenerator(policy.model, policy.tokenizer, options.batch_size)
     source = own_model(task, generator, policy.tokenizer, policy.model.config, policy.max_new_tokens, WHERE)
     shape = language_model_price(policy.model.config)
@@ -181,7 +172,7 @@ def write(
     def ask(part: Sequence[int], sample: int, number: int) -> list[Row]:
         started, replies = time.perf_counter(), dict[int, Completion]()
         requests = [(source.prompt(problems[index]), sample) for index in part]
-        sampling = Sampling(1, drawn, 1.0, source.max_new_tokens, seed + 1000 * number)
+        sampling = Sampling(1, configuration["temperature"], 1.0, source.max_new_tokens, run.seed + 1000 * number)
         source.ask(requests, sampling, replies.update, True)
         rows = [judged(task, problems[i], sample, replies[at], source, POLICY) for at, i in enumerate(part)]
         prompt = max(reply.prompt_tokens or 0 for reply in replies.values())
@@ -193,7 +184,7 @@ def write(
     with SampleLog(folder / TRACES, configuration, fresh=True, tell=checkpoints.tell) as log:
         if log.rows:
             checkpoints.tell(f"{len(log.rows)} traces are on the disk already: they are charged, not written again.")
-        for number, (sample, part) in enumerate(_batches(len(problems), samples, options.batch_size, seed)):
+        for number, (sample, part) in enumerate(_batches(len(problems), samples, options.batch_size, run.seed)):
             if meter.progress >= 1:
                 break
             keys = [(problems[index].id, sample) for index in part]
@@ -207,6 +198,22 @@ def write(
     found |= {"seconds": meter.spent.seconds, "base_url": None, "configuration": configuration}
     write_atomically(folder / SUMMARY, json.dumps(found, indent=1))
     return found, meter.spent
+
+
+def _configuration(run: TrainingRun[GRPOOptions], policy: TrainedLanguageModel) -> dict[str, Any]:
+    """Everything that decides what the policy writes: traces of another configuration are not this run's."""
+    assert run.keep is not None
+    options = run.options
+    own = options.pupil.temperature
+    return {
+        "task": run.task.name,
+        "problems": Splits(list(run.problems), []).fingerprint,
+        "model": f"the policy of this run ({_weights(run.keep / POLICY)})",  # another policy's traces are not its own
+        "temperature": options.temperature if own is None else own,
+        "max_new_tokens": policy.max_new_tokens,
+        "batch_size": options.batch_size,
+        "seed": run.seed,
+    }
 
 
 def _batches(problems: int, samples: int, size: int, seed: int) -> Iterator[tuple[int, Sequence[int]]]:

@@ -78,7 +78,7 @@ class Thoughts:
         }
 
 
-def course(before: Thoughts, after: Thoughts) -> str:
+def compare_thoughts(before: Thoughts, after: Thoughts) -> str:
     """In a sentence or two, what training made of the thoughts."""
     text = (
         f"Right thoughts went from {before.share:.1%} to {after.share:.1%} of completions, their mean length from "

@@ -25,6 +25,7 @@ from benchmarks.problem import Problem
 from benchmarks.task import Task
 from benchmarks.training.budget import BudgetCallback, Meter
 from cot_distill.generators.base import Sampling
+from cot_distill.generators.transformers import TransformersGenerator
 from cot_distill.generators.vllm import check_vllm
 from cot_distill.language_model import render_prompt
 from cot_distill.options import ModelOptions
@@ -202,8 +203,8 @@ class _Policy:
         """Right completions of each problem, batch by batch, and what each batch cost."""
         options = self.run.options
         sampling = Sampling(samples, options.temperature, 1.0, self.completion_limit, self.run.seed)
-        size = self.groups * options.num_generations
-        return right_counts(model, self.start.tokenizer, self.run.task, problems, verifier, sampling, size, look)
+        generator = TransformersGenerator(model, self.start.tokenizer, self.groups * options.num_generations)
+        return right_counts(generator, self.run.task, problems, verifier, sampling, look)
 
     def pass_rates(self, model: PreTrainedModel, problems: Sequence[Problem], verifier: Any) -> PassRates | None:
         """On the problems that were held out; ``None`` without any."""

@@ -18,7 +18,7 @@ from benchmarks.training.budget import Budget
 from benchmarks.verifiable.sequences import Sequences
 from cot_distill.language_model import character_tokenizer, load_language_model, render_prompt
 from cot_distill.options import ModelOptions, SFTOptions
-from cot_distill.sft_examples import Skipped, build_sft_examples, completion_limit, programmatic, tokenized
+from cot_distill.sft_examples import Reader, Skipped, build_sft_examples, completion_limit, programmatic, tokenized
 from cot_distill.traces import write_trace
 from cot_distill.train import PricedSFTTrainer
 
@@ -95,7 +95,9 @@ def test_further_passes_are_augmented_and_as_many_as_the_budget_pays():
 
     def rows(budget, **options):
         options = SFTOptions(batch_size=10, **options)
-        return build_sft_examples(task, problems, tokenizer, "answer_only", options, shape, budget, 0, 8192).rows
+        return build_sft_examples(
+            task, problems, Reader(tokenizer, shape, 8192), "answer_only", options, budget, 0
+        ).rows
 
     first = rows_of(task, problems, tokenizer, "answer_only")
     assert rows(Budget("steps", 5)) == first

@@ -14,7 +14,7 @@ from grpo.diagnostics import PassRates, diagnose, sharpening
 from grpo.health import HealthSettings, change, health_checks
 
 
-def course(steps=50, noise=0.01, **ends):
+def history_of(steps=50, noise=0.01, **ends):
     """Every number goes from its first to its last value in a straight line, with noise."""
     draw = random.Random(0)
     healthy = {
@@ -41,8 +41,8 @@ def names(history, **setting):
 
 
 def test_a_healthy_run_shows_nothing():
-    assert names(course()) == []
-    assert diagnose(course(), HealthSettings()).lines == [
+    assert names(history_of()) == []
+    assert diagnose(history_of(), HealthSettings()).lines == [
         "Accuracy while training went from 41 % to 67 %. No sign of trouble."
     ]
 
@@ -75,7 +75,7 @@ def test_a_healthy_run_shows_nothing():
     ids=lambda value: value if isinstance(value, str) and " " not in value else "",
 )  # fmt: skip
 def test_each_sign_is_seen(ends, setting, name, words):
-    found = {finding.name: finding.text for finding in health_checks(course(**ends), HealthSettings(**setting))}
+    found = {finding.name: finding.text for finding in health_checks(history_of(**ends), HealthSettings(**setting))}
     assert name in found
     assert words in found[name]
     assert ":" in found[name], "a cure"
@@ -83,12 +83,12 @@ def test_each_sign_is_seen(ends, setting, name, words):
 
 @pytest.mark.parametrize("steps", [0, 1, 5])
 def test_few_steps_are_too_few_to_tell(steps):
-    assert names(course(steps or 1)[:steps]) == []
-    assert f"Only {steps} steps" in diagnose(course(max(steps, 2))[:steps], HealthSettings()).summary
+    assert names(history_of(steps or 1)[:steps]) == []
+    assert f"Only {steps} steps" in diagnose(history_of(max(steps, 2))[:steps], HealthSettings()).summary
 
 
 def test_noise_is_no_change():
-    """Flat courses with a lot of noise: at two standard errors about one in twenty is taken for a change."""
+    """Flat histories with a lot of noise: at two standard errors about one in twenty is taken for a change."""
     risen = 0
     for seed in range(200):
         draw = random.Random(seed)
@@ -98,7 +98,7 @@ def test_noise_is_no_change():
 
 
 def test_a_missing_number_is_passed_over():
-    history = course()
+    history = history_of()
     for entry in history[::2]:
         entry["kl"] = None
         del entry["entropy"]

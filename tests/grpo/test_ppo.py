@@ -272,13 +272,13 @@ def test_what_each_algorithm_holds_in_memory(half_taught, problems, tmp_path):
 
 
 def test_a_value_model_that_explains_nothing_is_told():
-    def course(explained):
+    def history_of(explained):
         rows = [{"accuracy": 0.5, "groups/drawn": 4, "groups/no_signal": 0, "groups/all_right": 1,
                  "groups/all_wrong": 1, "value/explained": explained, "entropy": 1.0}] * 10  # fmt: skip
         return [finding for finding in health_checks(rows, HealthSettings(algorithm="ppo")) if finding.name == "value"]
 
-    assert course(0.1) == []
-    (finding,) = course(-0.05)
+    assert history_of(0.1) == []
+    (finding,) = history_of(-0.05)
     assert "explains nothing" in finding.text
     assert "-5 %" in finding.text
     assert "value.learning_rate" in finding.text

@@ -17,10 +17,10 @@ from benchmarks.text_form import END_THINK, read_completion
 from benchmarks.training.budget import Budget
 from cot_distill.language_model import character_tokenizer
 from cot_distill.options import SFTOptions
-from cot_distill.sft_examples import Skipped, build_sft_examples, programmatic, tokenized
+from cot_distill.sft_examples import Reader, Skipped, build_sft_examples, programmatic, tokenized
 from cot_distill.shuffled_answers import FormatOnlyData, right_thought
 from grpo.options import GRPOOptions
-from grpo.thoughts import Thoughts, course
+from grpo.thoughts import Thoughts, compare_thoughts
 from reasoning_kit.config.spec import load_config
 from reasoning_kit.runs.run import run
 
@@ -66,9 +66,8 @@ def made(seed, problems, budget=Budget("steps", 8)):  # noqa: B008
 
     model, tokenizer = load_language_model(MODEL, TASK, 0)
     options = SFTOptions(batch_size=60, content="wrong")
-    found = build_sft_examples(
-        TASK, problems, tokenizer, "cot", options, CausalLMShape.of(model.config), budget, seed, 99
-    )
+    reader = Reader(tokenizer, CausalLMShape.of(model.config), 99)
+    found = build_sft_examples(TASK, problems, reader, "cot", options, budget, seed)
     texts = [
         (
             tokenizer.decode([t for t, label in zip(row["input_ids"], row["labels"], strict=True) if label == IGNORE]),
@@ -139,7 +138,7 @@ def test_thoughts_are_judged_apart_from_answers():
     assert [shown["text"] for shown in found.shown] == [f"7+8+0=15{END_THINK}15", f"9+6+0=15{END_THINK}15"]
     nothing = Thoughts(lengths=[4])
     assert nothing.behind_right_answers is None
-    assert course(nothing, found) == (
+    assert compare_thoughts(nothing, found) == (
         "Right thoughts went from 0.0 % to 33.3 % of completions, their mean length from 4 to 6 characters. At the end "
         "25 % of the right answers follow a right thought."
     )
