@@ -79,6 +79,7 @@ def tokenized(
         skipped: gets the problems that the teacher refuses.
         pauses: filler tokens at the end of prompts.
     """
+    # One prompt for each completion that the teacher gives; some give several, some refuse.
     prompts, completions = [], []
     for problem in problems:
         try:
@@ -88,6 +89,7 @@ def tokenized(
             continue
         prompts += [render_prompt(tokenizer, task, problem, style, pauses)] * len(taught)
         completions += [text + str(tokenizer.eos_token) for text in taught]
+
     if prompts:
         asked = tokenizer(prompts, add_special_tokens=False)["input_ids"]
         written = tokenizer(completions, add_special_tokens=False)["input_ids"]
@@ -203,8 +205,11 @@ def _fitting(rows: Iterable[Row], max_length: int | None, context: int) -> tuple
     rows = list(rows)
     longest = min(max_length or context, context)
     limit = f"{longest} tokens ({'max_length' if longest == max_length else 'the context of the model'})"
+
+    # A row whose prompt alone fills the limit teaches nothing; of a longer one the beginning is learned.
     kept = [row for row in rows if row["labels"].count(IGNORE) < longest]
     cut = sum(len(row["input_ids"]) > longest for row in kept)
+
     warnings = []
     if len(kept) < len(rows):
         warnings.append(

@@ -29,6 +29,8 @@ def arguments_of(
     """
     config = RLOOConfig if options.algorithm == "rloo" else GRPOConfig
     own = checked_options(options.trainer, config, "method.grpo.trainer")
+
+    # What the kit sets, then what only GRPO has, then what the user gave for TRL itself.
     values = {
         **common_arguments(options, output_dir, seed),
         "learning_rate": rate,
@@ -50,6 +52,8 @@ def arguments_of(
         raise UserError(
             f"TRL refuses these options: {error}", where="method.grpo.trainer", cure="Change what it names."
         ) from None
+
+    # What TRL would accept, and what would fail or wait only when everything before is trained.
     check_vllm_generation(options.vllm, not torch.cuda.is_available(), find_spec("vllm") is not None)
     if options.vllm == "server":
         check_server(arguments)

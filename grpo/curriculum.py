@@ -81,12 +81,14 @@ def arranged(counts: Sequence[int | None], samples: int, curriculum: str, groups
         counts: right ones of ``samples``, per problem; ``None``: not measured, ``c = n = 0``.
         groups: problems in a batch.
     """
+    # Per problem c right of n: [problems] each.
     generator = torch.Generator().manual_seed(seed)
     right = torch.tensor([count or 0 for count in counts], dtype=torch.float64)
     known = torch.tensor([0 if count is None else samples for count in counts], dtype=torch.float64)
     if curriculum == "order":
         rates = ((right + 1) / (known + 2)).tolist()
         return sorted(torch.randperm(len(counts), generator=generator).tolist(), key=lambda i: -rates[i])
+
     weights = (right + 1) * (known - right + 1) / ((known + 2) * (known + 3))
     drawn = [torch.multinomial(weights, groups, generator=generator) for _ in range(BATCHES)]
     return torch.cat(drawn).tolist()
@@ -96,6 +98,8 @@ def hold_out(problems: Sequence[Problem], wanted: int, least: int, seed: int) ->
     """Those to train on, and those to measure pass rates on: ``wanted``, but at most a tenth and never so many that
     fewer than ``least`` are left. What a symmetry maps onto each other stays together."""
     size = min(wanted, len(problems) // 10, len(problems) - least)
+
+    # Whole orbits are drawn, as long as they fit.
     orbits: dict[str, list[str]] = {}
     for problem in problems:
         orbits.setdefault(problem.orbit, []).append(problem.id)

@@ -75,7 +75,10 @@ def change(history: History, key: str) -> Change | None:
     values = series(history, key)
     if len(values) < 6:
         return None
+
     first, last = values[: min(10, max(3, len(values) // 10))], values[-max(3, len(values) // 5) :]
+
+    # Half the mean squared difference of neighbours is the variance of one step's noise.
     noise = statistics.fmean((b - a) ** 2 for a, b in pairwise(values)) / 2
     error = math.sqrt(noise * (1 / len(first) + 1 / len(last)))
     return Change(statistics.fmean(first), statistics.fmean(last), error)

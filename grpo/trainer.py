@@ -93,6 +93,7 @@ class PolicyTrainerMixin(StepTimesMixin, BudgetedTrainerMixin):
     def compute_loss(
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> torch.Tensor:
+        # One training step on prompts with completions, and a share of what is scored once per generation.
         batch, prompt = inputs["prompt_ids"].shape
         length = prompt + inputs["completion_ids"].shape[1]
         flops = self.shape.training_step(batch, length)
@@ -226,12 +227,14 @@ class PolicyTrainerMixin(StepTimesMixin, BudgetedTrainerMixin):
 
     def _other_rows(self, count: int, prompted: set[str], attempt: int, last: int) -> Rows:
         """Prompts that this batch has not asked: at random, or in a curriculum those that come next."""
+        # Its order is a function of seed, step and attempt, so that a resumed run draws the same prompts.
         data: Any = self.train_dataset
         if self.shuffle_dataset:
             generator = torch.Generator().manual_seed(hash((self.args.seed, self._step, attempt)) % 2**63)
             order = torch.randperm(len(data), generator=generator).tolist()
         else:
             order = [(last + 1 + offset) % len(data) for offset in range(len(data))]
+
         chosen: Rows = []
         for place in order:
             if len(chosen) == count:
@@ -262,8 +265,11 @@ class PolicyTrainerMixin(StepTimesMixin, BudgetedTrainerMixin):
         """Everything that is written counts, also what is skipped afterwards. Rewards are those of all processes."""
         tokens = torch.tensor([len(ids) for ids in completion_ids], device=self.accelerator.device)
         lengths = self.accelerator.gather(tokens)
+
+        # The verifier's reward is the first: [completions] right or wrong, then by group.
         right = rewards[:, 0] > 0
         grouped = right.view(-1, self.num_generations)
+
         failures = torch.tensor([guard.take() for guard in self.guards], device=self.accelerator.device)
         failures = self.accelerator.reduce(failures, "sum")
         self._tally.update(
@@ -332,9 +338,13 @@ class OwnAdvantages(PricedGRPOTrainer):
 
     def _generate_and_score_completions(self, inputs: Rows) -> dict[str, Any]:
         batch = super()._generate_and_score_completions(inputs)
+
+        # Rewards are those of all processes, the batch is this one's.
         rewards = self.total(self._rewards)
         first = self.accelerator.process_index * len(inputs)
         batch |= self.judged(batch, rewards[first : first + len(inputs)])
+
+        # In the table of completions stands one number each: of advantages per token their mean.
         advantages, mask = batch["advantages"], batch["completion_mask"]
         if advantages.dim() == 2:
             advantages = (advantages * mask).sum(1) / mask.sum(1).clamp(min=1)
