@@ -331,7 +331,7 @@ class GRPOOptions:
                 raise UserError(
                     f"a weight must be a number other than 0, not {weight:g}.",
                     where=where,
-                    cure="Give for example 0.1.",
+                    cure="Give a number other than 0, such as 0.1.",
                 )
 
     @property
