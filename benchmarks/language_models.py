@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from importlib import import_module
+from pathlib import Path
 from typing import Any, Literal
 
 from benchmarks.errors import UserError
@@ -15,7 +16,7 @@ from benchmarks.errors import UserError
 Architecture = Literal["qwen2", "qwen3", "llama", "autoregressive_trm"]
 
 # Architectures that compute more than once per token, and who knows how often: settings -> passes.
-PASSES_PER_TOKEN = {"autoregressive_trm": "trm.autoregressive.thinking:evaluations"}
+PASSES_PER_TOKEN = {"autoregressive_trm": "trm.autoregressive.ladder:evaluations"}
 
 
 @dataclass(frozen=True)
@@ -70,8 +71,9 @@ class ModelOptions:
 
 @dataclass(frozen=True)
 class OwnModel:
-    """A model of its own, for a method or for a student; what is ``None`` is as in ``model``. A shape without ``path`` is
-    one from scratch.
+    """A model of its own, for a method or for a student; what is ``None`` is as in ``model``.
+
+    A shape without ``path`` is one from scratch.
 
     Attributes:
         path, architecture, width, layers, heads, key_value_heads, inner, context, settings, lora_rank: as in
@@ -127,3 +129,21 @@ def refines_tokens(model: Mapping[str, Any]) -> bool:
     module, function = known.split(":")
     passes: int = getattr(import_module(module), function)(model.get("settings") or {})
     return passes > 1
+
+
+def check_local_path(model: ModelOptions) -> None:
+    """Refuse a pretrained model whose path can only be a folder, and is none. No library is loaded for it.
+
+    Raises:
+        UserError: naming the path.
+    """
+    path = model.path
+    if path is None or Path(path).expanduser().is_dir():
+        return
+    may_be_on_the_hub = not path.startswith((".", "~", "/")) and path.count("/") <= 1
+    if not may_be_on_the_hub:
+        raise UserError(
+            f"there is neither a folder '{path}' here nor an open model of that name on the hub.",
+            where=f"model.path={path}",
+            cure="Check the folder, which save_pretrained wrote, or the name.",
+        )

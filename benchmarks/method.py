@@ -27,7 +27,7 @@ from benchmarks.language_models import ModelOptions
 from benchmarks.problem import Problem
 from benchmarks.task import Task
 from benchmarks.training.budget import Budget
-from benchmarks.training.checkpoints import Checkpoints
+from benchmarks.training.saving import Checkpoints
 
 if TYPE_CHECKING:
     from benchmarks.evaluation import Solver
@@ -380,7 +380,7 @@ class Method(ABC, Generic[O]):
         raise UserError(
             f"{setting.where.removeprefix('method.')} does not think, so it cannot think longer.",
             where=str(folder),
-            cure="Name a run of trm, cot, grpo, ar_recursive_deep or a variant of them.",
+            cure="Name a run of a method that thinks; `reasoning-kit methods ls` says which do.",
         )
 
 

@@ -12,6 +12,13 @@ d    width of a hidden state
 h    heads of attention
 v    symbols of a vocabulary
 s    steps: supervision steps, or steps of refining a token
+c    cells of a grid: the positions without the prefix
+e    size of an attention head
+m    positions that a cache or a mask covers, beside the l that are computed
+i, o inputs and outputs of a linear map
+r    some rows of a batch, or rows that wait for a place in one
+w    numbers in the vector of a puzzle
+z    width of the latent z: d, or n d where it holds n scales
 n    length of a list that belongs to one row (a permutation, a sample)
 k    keys that a query may see, or trajectories of one problem
 p    problems of an evaluation
@@ -25,8 +32,9 @@ from typing import TYPE_CHECKING, Any
 from jaxtyping import Bool, Float, Int, Shaped
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Generator, Tensor
 else:
     Tensor = Any  # jaxtyping then checks dtype and shape of whatever array comes
+    Generator = Any
 
-__all__ = ["Bool", "Float", "Int", "Shaped", "Tensor"]
+__all__ = ["Bool", "Float", "Generator", "Int", "Shaped", "Tensor"]

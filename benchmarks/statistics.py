@@ -25,9 +25,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import norm, t
-from statsmodels.stats.contingency_tables import mcnemar
-from statsmodels.stats.proportion import proportion_confint
 
 Array = NDArray[np.float64]
 
@@ -155,9 +152,18 @@ def paired_difference(
 
 
 def wilson(share: float, count: int, choices: int = 1) -> tuple[float, float]:
-    """Wilson's (1927) score interval of a share of ``count``, one of ``choices``."""
-    low, high = proportion_confint(share * count, count, alpha=(1 - LEVEL) / choices, method="wilson")
-    return float(low), float(high)
+    """Wilson's (1927) score interval of a share of ``count``, one of ``choices``.
+
+    With z the normal quantile: (p + z^2 / 2n +- z sqrt(p (1 - p) / n + z^2 / 4n^2)) / (1 + z^2 / n).
+    """
+    from scipy.special import ndtri  # scipy.stats and statsmodels take over a second to import
+
+    z = -float(ndtri((1 - LEVEL) / choices / 2.0))
+    p = share * count / count
+    stretch = 1 + z**2 / count
+    middle = (p + z**2 / (2 * count)) / stretch
+    reach = z * math.sqrt(p * (1.0 - p) / count + z**2 / (4.0 * count**2)) / stretch
+    return max(middle - reach, 0.0), min(middle + reach, 1.0)
 
 
 def pass_at_k(samples: int, right: int, k: int) -> float:
@@ -168,7 +174,10 @@ def pass_at_k(samples: int, right: int, k: int) -> float:
 
 def mcnemar_p(only_a: int, only_b: int) -> float:
     """Exact two-sided McNemar test from the numbers of problems that only one of the methods solved."""
-    return min(float(mcnemar([[0, only_a], [only_b, 0]], exact=True).pvalue), 1.0)
+    from scipy.special import bdtr
+
+    differing = only_a + only_b  # each of them is won by a fair coin if neither method is better
+    return min(2.0 * float(bdtr(min(only_a, only_b), differing, 0.5)), 1.0)
 
 
 def _matrix(correct: Sequence[ArrayLike], clusters: Sequence[str]) -> Array:
@@ -194,6 +203,8 @@ def _deviations(
     """Bootstrap deviations of ``sum sign * accuracy`` from its value: orbits resampled together for all groups,
     seeds drawn within each group, widened for few seeds as the module's docstring says, and for ``choices`` by what
     a normal or t distribution needs (its far quantiles would take very many resamples)."""
+    from scipy.special import ndtri, stdtrit
+
     generator = np.random.default_rng(seed)
     total = np.sum([sign * right.mean(0) for sign, right in zip(signs, groups, strict=True)], axis=0)
     deviations = _resampled_ratio(generator, total, sizes, resamples) - total.sum() / sizes.sum()
@@ -207,9 +218,9 @@ def _deviations(
             freedoms.append(seeds - 1)
     usual, wanted = (1 + LEVEL) / 2, 1 - (1 - LEVEL) / 2 / choices
     if len(variances) == 1 or sum(variances) == 0:
-        return deviations * float(norm.ppf(wanted) / norm.ppf(usual))
+        return deviations * float(ndtri(wanted) / ndtri(usual))
     freedom = sum(variances) ** 2 / sum(v**2 / f for v, f in zip(variances, freedoms, strict=True))
-    return deviations * float(t.ppf(wanted, freedom) / norm.ppf(usual))
+    return deviations * float(stdtrit(freedom, wanted) / ndtri(usual))
 
 
 def _resampled_ratio(generator: np.random.Generator, totals: Array, sizes: Array, resamples: int) -> Array:

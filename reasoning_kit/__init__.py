@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from benchmarks.grid_task import GridTask
     from benchmarks.method import Method, Price, Setting, Trained, TrainingRun
     from benchmarks.problem import Answer, Problem, Verdict
+    from benchmarks.scaling import Point, Scaled, Series
+    from benchmarks.statistics import Interval, accuracy_interval
     from benchmarks.task import Task
     from benchmarks.training.budget import Budget
     from reasoning_kit.api import compare, evaluate, load_comparison, load_run, load_task, train
@@ -39,9 +41,13 @@ _HOMES = {
     "Budget": "benchmarks.training.budget",
     "Cost": "benchmarks.compute",
     "GridTask": "benchmarks.grid_task",
+    "Interval": "benchmarks.statistics",
     "Method": "benchmarks.method",
+    "Point": "benchmarks.scaling",
     "Price": "benchmarks.method",
     "Problem": "benchmarks.problem",
+    "Scaled": "benchmarks.scaling",
+    "Series": "benchmarks.scaling",
     "Setting": "benchmarks.method",
     "Solution": "benchmarks.evaluation",
     "Solver": "benchmarks.evaluation",
@@ -50,6 +56,7 @@ _HOMES = {
     "TrainingRun": "benchmarks.method",
     "UserError": "benchmarks.errors",
     "Verdict": "benchmarks.problem",
+    "accuracy_interval": "benchmarks.statistics",
     "compare": "reasoning_kit.api",
     "evaluate": "reasoning_kit.api",
     "load_comparison": "reasoning_kit.api",
@@ -62,9 +69,10 @@ _HOMES = {
 }
 
 __all__ = [
-    "Answer", "Budget", "Cost", "GridTask", "Method", "Price", "Problem", "Setting", "Solution", "Solver",
-    "Task", "Trained", "TrainingRun", "UserError", "Verdict", "__version__", "compare", "evaluate",
-    "load_comparison", "load_plugins", "load_run", "load_task", "register_method", "register_task", "train",
+    "Answer", "Budget", "Cost", "GridTask", "Interval", "Method", "Point", "Price", "Problem", "Scaled",
+    "Series", "Setting", "Solution", "Solver", "Task", "Trained", "TrainingRun", "UserError", "Verdict",
+    "__version__", "accuracy_interval", "compare", "evaluate", "load_comparison", "load_plugins", "load_run",
+    "load_task", "register_method", "register_task", "train",
 ]  # fmt: skip
 
 try:

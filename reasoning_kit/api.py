@@ -10,7 +10,7 @@ from dataclasses import MISSING, asdict, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.errors import UserError
+from benchmarks.errors import UserError, did_you_mean
 from benchmarks.records import RECORD
 from benchmarks.task import FAMILIES, Task
 from benchmarks.task import load_task as load_family
@@ -38,8 +38,11 @@ def load_task(name: str, **options: Any) -> Task:
     Raises:
         UserError: if the name, an option or its value is unknown.
     """
-    if name in FAMILIES or name not in choices("task"):
+    if name in FAMILIES:
         return load_family(name, **options)
+    if name not in choices("task"):
+        cure = did_you_mean(name, [*FAMILIES, *choices("task")])
+        raise UserError(f"unknown task or family '{name}'.", where="load_task", cure=cure)
     entry = published_entry("task", name)
     family = entry["family"]
     known = {f.name for f in fields(FAMILIES[family])}  # type: ignore[arg-type]  # every Task is a dataclass
@@ -255,7 +258,7 @@ def _task_name(task: str | Task) -> str:
 def _task_entry(name: str) -> dict[str, Any]:
     if name in choices("task"):
         return published_entry("task", name)
-    return {"family": load_family(name).family}  # raises for an unknown one
+    return {"family": load_task(name).family}  # raises for an unknown one
 
 
 def _entry_of(task: Task) -> dict[str, Any]:

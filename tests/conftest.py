@@ -10,8 +10,24 @@ import pytest
 from jaxtyping import install_import_hook
 
 # Shapes and types of every annotated function are checked while the tests run; production code is not slowed down.
-CHECKED: list[str] = []
-install_import_hook(CHECKED, "beartype.beartype")
+CHECKED: list[str] = [
+    "benchmarks.boards",
+    "benchmarks.drawing",
+    "benchmarks.drawn",
+    "benchmarks.grid_task",
+    "benchmarks.options",
+    "benchmarks.problem",
+    "benchmarks.puzzles",
+    "benchmarks.splits",
+    "benchmarks.symmetries",
+    "benchmarks.symmetry_group",
+    "benchmarks.task",
+    "benchmarks.text_form",
+    "benchmarks.user_code",
+    "benchmarks.verifiable",
+    "trm",
+]
+install_import_hook(CHECKED, "typecheck.checked")
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # before torch is loaded: threads of several workers would wait for each other
     os.environ["OMP_NUM_THREADS"] = "1"

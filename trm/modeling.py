@@ -23,11 +23,9 @@ from transformers.utils import ModelOutput
 
 from benchmarks.errors import UserError
 from trm.configuration import TRMConfig
-from trm.layers import Linear, Mixture, Network, truncated_normal_
+from trm.layers import HALTING_BIAS, Linear, Mixture, Network, truncated_normal_
 from trm.puzzle_vectors import PuzzleVectors
-from trm.recursion import Hidden, Latents, build_round, deep_recursion
-
-HALTING_BIAS = -5.0
+from trm.recursion import Hidden, Latent, Latents, build_round, deep_recursion
 
 
 @dataclass
@@ -42,7 +40,7 @@ class TRMOutput(ModelOutput):
         imbalance: mean load-balancing loss of the mixtures of experts, where there are any.
     """
 
-    logits: Float[Tensor, "b l v"] | None = None
+    logits: Float[Tensor, "b c v"] | None = None
     halting_logit: Float[Tensor, " b"] | None = None
     continue_logit: Float[Tensor, " b"] | None = None
     carry: Latents | None = None
@@ -123,7 +121,7 @@ class TRMForPuzzles(PreTrainedModel):
         cells = h[:, self.config.prefix :]
         return F.linear(cells, self.embedding.weight) if self.head is None else self.head(cells)
 
-    def recur(self, x: Hidden, y: Hidden, z: Hidden, networks: Sequence[Callable[..., Hidden]] = ()) -> Latents:
+    def recur(self, x: Hidden, y: Hidden, z: Latent, networks: Sequence[Callable[..., Hidden]] = ()) -> Latents:
         """The T rounds of a supervision step.
 
         Args:

@@ -29,11 +29,11 @@ from benchmarks.problem import Answer, Problem
 from benchmarks.voting import rank_votes
 from trm import pricing
 from trm.dataset import PuzzleTable
-from trm.halting import trust
+from trm.halting import halting_logits
 from trm.modeling import TRMForPuzzles, check_inputs
 from trm.options import NOISE, PATIENCE, Select
-from trm.rollout import Jobs, Rollout, Slots
-from trm.trajectories import Noise, most_trusted, seed_of
+from trm.rollout import Jobs, Rollout, Slots, highest_halting_logit
+from trm.trajectories import Noise, seed_of
 
 MOST_SHOWN = 5  # answers of a vote that are kept for people to see
 
@@ -72,7 +72,7 @@ class TRMSolver:
         votes: variants of each problem to answer; fewer where a problem has not so many different ones.
         trajectories: ways of thinking about each variant, all but the first with noise.
         noise: standard deviation of what is added to each number of y and z (whose mean square is 1).
-        select: ``halting``: the trajectory counts that the halting head trusts most at its end; ``first``: the one
+        select: ``halting``: the trajectory counts with the highest halting logit at its end; ``first``: the one
             that wants to halt first, with which all others stop.
         bfloat16: compute matrix products in it.
 
@@ -160,7 +160,7 @@ class TRMSolver:
             carry = output.carry
             z = self.model.read_out(carry[1][..., -self.model.config.width :])  # the last of several scales
             y_read, z_read = (self.task.decode(problem, logits[0].argmax(-1).cpu()) for logits in (output.logits, z))
-            thoughts.append(Thought(step, y_read, z_read, probability(float(trust(output)[0]))))
+            thoughts.append(Thought(step, y_read, z_read, probability(float(halting_logits(output)[0]))))
         return thoughts
 
     def _jobs(self, problems: Sequence[Problem], rows: int, book: _Book) -> Iterator[Jobs]:
@@ -220,7 +220,7 @@ class TRMSolver:
         price = pricing.supervision_step(self.model.config)
         shown, prices = [], []
         for step in range(1, max(r.steps for r in rollouts) + 1):
-            so_far = [r.trust[min(step, r.steps) - 1] for r in rollouts]
+            so_far = [r.halting_logits[min(step, r.steps) - 1] for r in rollouts]
             best = int(np.argmax(so_far)) if len(rollouts) > 1 else 0
             answer = answers[best][min(step, rollouts[best].steps) - 1]
             way = f", trajectory {best}" if len(rollouts) > 1 else ""
@@ -237,18 +237,18 @@ class TRMSolver:
         )
 
     def _of_many(self, problem: Problem, attempts: Sequence[Attempt], steps: int, seconds: float) -> Solution:
-        """Each variant's most trusted trajectory votes; what is shown is the ranking."""
-        answers, trusts = [], []
+        """Each variant's trajectory with the highest halting logit votes; what is shown is the ranking."""
+        answers, confidences = [], []
         seen: dict[str, Answer] = {}
         for attempt in attempts:
-            best = attempt.rollouts[most_trusted(attempt.rollouts)]
+            best = attempt.rollouts[highest_halting_logit(attempt.rollouts)]
             for rollout in attempt.rollouts:
                 said = self.decoded(problem, attempt.variant, rollout)
                 seen |= {answer.text: answer for answer in said}
                 if rollout is best:
                     answers.append(said[-1])
-                    trusts.append(probability(float(rollout.trust[-1])) or 0.0)
-        ranked = rank_votes(answers, trusts)
+                    confidences.append(probability(float(rollout.halting_logits[-1])) or 0.0)
+        ranked = rank_votes(answers, confidences)
         return Solution(
             answer=self.task.combine([vote.answer for vote in ranked]),
             flops=steps * pricing.supervision_step(self.model.config),
@@ -281,8 +281,8 @@ class _Book:
             self.on_progress(self.finished)
 
 
-def probability(trusted: float) -> float | None:
+def probability(logit: float) -> float | None:
     """The sigmoid of a halting logit; ``None`` for NaN, where there is no halting head."""
-    if math.isnan(trusted):
+    if math.isnan(logit):
         return None
-    return 1 / (1 + math.exp(-trusted)) if trusted > -700 else 0.0
+    return 1 / (1 + math.exp(-logit)) if logit > -700 else 0.0

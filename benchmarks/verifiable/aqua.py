@@ -70,7 +70,9 @@ def _problem(key: str, question: str, options: list[str], letter: str, meta: dic
 
 def _published_options(raw: Any, where: str) -> list[str]:
     if not isinstance(raw, list) or not 2 <= len(raw) <= 26 or not all(isinstance(option, str) for option in raw):
-        raise UserError("the options are no list of 2 to 26 texts.", where=where, cure='Write ["A)24", "B)30", ...].')
+        raise UserError(
+            "the options must be a list of 2 to 26 texts.", where=where, cure='Write ["A)24", "B)30", ...].'
+        )
     options = []
     for at, option in enumerate(raw):
         letter = chr(ord("A") + at)
@@ -92,7 +94,7 @@ def _typed_options(text: str, where: str) -> tuple[str, list[str]]:
             break
         places.append(match.span())
     if len(places) < 2 or not text[: places[0][0]].strip():
-        raise UserError("this is no question with options.", where=where, cure=FORM)
+        raise UserError("this is not a question with options.", where=where, cure=FORM)
     ends = [start for start, _ in places[1:]] + [len(text)]
     options = [text[start:end].strip() for (_, start), end in zip(places, ends, strict=True)]
     if not all(options):

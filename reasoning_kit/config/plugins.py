@@ -234,10 +234,10 @@ def environment_for_workers() -> dict[str, str]:
     if _files:
         found[FILE_VARIABLE] = os.pathsep.join(str(file) for file in _files)
     if classes := _without_file():
-        import dill
+        import cloudpickle
 
         with tempfile.NamedTemporaryFile(prefix="reasoning_kit_classes_", delete=False) as file:
-            dill.dump(classes, file, recurse=True)
+            cloudpickle.dump(classes, file)
         found[CLASS_VARIABLE] = file.name
     return found
 
@@ -247,10 +247,10 @@ def load_from_environment() -> None:
     files = os.environ.get(FILE_VARIABLE, "")
     load_plugins([path for path in files.split(os.pathsep) if path], where=FILE_VARIABLE)
     if pickled := os.environ.get(CLASS_VARIABLE):
-        import dill
+        import pickle
 
         with Path(pickled).open("rb") as file:
-            classes = dill.load(file)
+            classes = pickle.load(file)  # written by the program that started this process
         for kind, name, cls in classes:
             (FAMILIES if kind == "task" else METHODS).register(name, cls)
 

@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from benchmarks.errors import UserError, did_you_mean
-from benchmarks.language_models import ModelOptions
+from benchmarks.language_models import ModelOptions, check_local_path
 from benchmarks.method import MethodOptions, Setting
-from benchmarks.task import Task
+from benchmarks.task import FAMILIES, Task
 from benchmarks.training.budget import Budget
 from reasoning_kit.config.checking import at_least, checked, mapping
-from reasoning_kit.config.composition import compose, published_options
+from reasoning_kit.config.composition import DATA_VARIABLE, compose, published_options
 from reasoning_kit.config.methods import Entry, check_methods, label_of
-from reasoning_kit.config.tasks import DATA_VARIABLE, TaskOptions, checked_task, reads_files, with_unsafe_code
+from reasoning_kit.config.tasks import TaskOptions, checked_task, reads_files, with_unsafe_code
 from reasoning_kit.registry import METHODS, method
 
 if TYPE_CHECKING:
@@ -120,6 +120,7 @@ class ExperimentConfig:
     """A whole comparison.
 
     Attributes:
+        name: of the comparison; its results go to ``runs/NAME``.
         seeds: training seeds per method, 0 to ``seeds - 1``.
         jobs: runs at the same time; ``None``: as many as there are free cores (one on a GPU).
         threads: CPU threads of each run.
@@ -169,6 +170,8 @@ class ExperimentConfig:
         )
 
 
+PLUG_IN = "Name the file that brings it, --plugins FILE.py, or install its package."
+
 # What a part of the specification is taken to be where it cannot change the result.
 USUAL = {"model": ModelOptions(), "evaluation.batch_size": EvaluationOptions().batch_size}
 
@@ -215,6 +218,11 @@ def spec_from_dict(raw: Mapping[str, Any]) -> RunSpec:
     name = raw["method"]
     named = {"base": name, "label": label_of(name)}
     base = raw.get("base", name)
+    if base not in METHODS:
+        raise UserError(f"the method '{base}' is not known here.", where=str(raw.get("task_name")), cure=PLUG_IN)
+    if raw["task"].get("family") not in FAMILIES:
+        family = raw["task"].get("family")
+        raise UserError(f"the family '{family}' is not known here.", where=str(raw.get("task_name")), cure=PLUG_IN)
     return checked(
         RunSpec,
         named | {key: raw[key] for key in ("task_name", "method", "base", "label", "seed", "data") if key in raw},
@@ -293,4 +301,6 @@ def check_methods_on_tasks(config: ExperimentConfig) -> None:
     """
     tasks = {name: options.load() for name, options in config.tasks.items()}
     for spec in replace(config, seeds=1).runs():
+        if "model" not in method(spec.base).indifferent:
+            check_local_path(spec.model)
         method(spec.base).check(spec.setting(tasks[spec.task_name]))

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.compute import Cost
-from benchmarks.evaluation import Evaluation, Prediction, Solver, evaluate
+from benchmarks.evaluation import Evaluation, Prediction, Solver, Step, evaluate
 from benchmarks.method import MODEL, TRAINER, Method, Trained, TrainingRun
 from benchmarks.problem import Answer
 from benchmarks.puzzles.arc.score import puzzle_score
@@ -23,7 +23,8 @@ from benchmarks.records import RunRecord, save_predictions
 from benchmarks.splits import Splits
 from benchmarks.statistics import accuracy_interval
 from benchmarks.task import Task
-from benchmarks.training.checkpoints import Checkpoints, clear
+from benchmarks.training.checkpoints import clear
+from benchmarks.training.saving import Checkpoints
 from reasoning_kit.config.spec import RunSpec, fingerprint
 from reasoning_kit.registry import method
 from reasoning_kit.runs.environment import git_revision, hardware, measured_energy, peak_memory_bytes, versions
@@ -238,6 +239,8 @@ def demonstrate(task: Task, evaluation: Evaluation) -> dict[str, Any]:
 def describe_solution(task: Task, prediction: Prediction) -> dict[str, Any]:
     """A solved problem step by step, as text."""
     problem, solution = prediction.problem, prediction.solution
+    # A solver that shows no thinking shows its answer.
+    trajectory = solution.trajectory or (Step("answer", solution.text, solution.answer),)
     return {
         "id": problem.id,
         "question": task.render(problem),
@@ -250,6 +253,6 @@ def describe_solution(task: Task, prediction: Prediction) -> dict[str, Any]:
                 "correct": None if step.answer is None else task.verify(problem, step.answer).correct,
                 "halting_probability": step.halting_probability,
             }
-            for step in solution.trajectory
+            for step in trajectory
         ],
     }

@@ -283,13 +283,16 @@ CRUX_ROW = {"code": "def f(x): return x", "input": "1", "output": "1", "id": "s"
 @jail
 @pytest.mark.parametrize(
     ("family", "row", "change", "message"),
-    [("mbpp", MBPP_ROW, {"test_list": []}, "no list of texts"), ("mbpp", MBPP_ROW, {"code": "def"}, "no Python code"),
+    [("mbpp", MBPP_ROW, {"test_list": []}, "must be a list of texts"),
+     ("mbpp", MBPP_ROW, {"code": "def"}, "not valid Python"),
      ("mbpp", MBPP_ROW, {"test_list": ["assert sub(1, 2) == 3"]}, "nothing that its code defines"),
      ("mbpp", MBPP_ROW, {"test_list": ["assert add(1, y) == 3"]}, "unknown names"),
-     ("mbpp", MBPP_ROW, {"task_id": "one"}, "no whole number"), ("mbpp", MBPP_ROW, {"test_setup_code": 1}, "no text"),
+     ("mbpp", MBPP_ROW, {"task_id": "one"}, "must be a whole number"),
+     ("mbpp", MBPP_ROW, {"test_setup_code": 1}, "must be text"),
      ("humaneval", HUMANEVAL_ROW, {"entry_point": "g"}, "does not define g"),
      ("humaneval", HUMANEVAL_ROW, {"test": "x = 1"}, "does not define check"),
-     ("cruxeval", CRUX_ROW, {"output": "f(1)"}, "no Python literal"), ("cruxeval", CRUX_ROW, {"input": 1}, "no text")],
+     ("cruxeval", CRUX_ROW, {"output": "f(1)"}, "must be a Python literal"),
+     ("cruxeval", CRUX_ROW, {"input": 1}, "must be text")],
 )  # fmt: skip
 def test_wrong_rows(family: str, row: dict, change: dict, message: str, tmp_path: Path) -> None:
     file = tmp_path / "rows.jsonl"

@@ -4,9 +4,12 @@ import math
 
 import numpy as np
 import pytest
+from scipy.special import ndtri, stdtrit
+from scipy.stats import norm, t
+from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.proportion import proportion_confint
 
-from benchmarks.statistics import accuracy_interval, mcnemar_p, paired_difference
+from benchmarks.statistics import LEVEL, accuracy_interval, mcnemar_p, paired_difference, wilson
 
 
 def singles(count: int) -> list[str]:
@@ -185,3 +188,28 @@ def test_what_cannot_be_paired_is_refused():
         accuracy_interval([[1, 0]], singles(3))
     with pytest.raises(ValueError, match="no answers"):
         accuracy_interval([], [])
+
+
+# --- our formulas beside those of libraries that take a second to import ----------------------------
+
+
+def test_wilsons_interval_is_that_of_statsmodels_to_the_last_bit():
+    for count in (1, 2, 7, 40, 120, 1000, 422_786):
+        for right in {0, 1, count // 3, count // 2, count - 1, count}:
+            for choices in (1, 6):
+                theirs = proportion_confint(right / count * count, count, alpha=(1 - LEVEL) / choices, method="wilson")
+                assert wilson(right / count, count, choices) == tuple(map(float, theirs))
+
+
+def test_quantiles_are_those_of_scipys_distributions_to_the_last_bit():
+    for level in (0.9, 0.975, 1 - 0.025 / 12):
+        assert float(ndtri(level)) == float(norm.ppf(level))
+        for freedom in (1.0, 1.7, 4.0, 33.3, 1e4):
+            assert float(stdtrit(freedom, level)) == float(t.ppf(level, freedom))
+
+
+def test_the_exact_test_is_that_of_statsmodels():
+    for only_a in (0, 1, 3, 17, 250):
+        for only_b in (0, 2, 5, 90, 1000):
+            theirs = min(float(mcnemar([[0, only_a], [only_b, 0]], exact=True).pvalue), 1.0)
+            assert mcnemar_p(only_a, only_b) == pytest.approx(theirs, rel=1e-9)

@@ -62,6 +62,7 @@ def test_the_wheel_holds_code_configuration_and_the_report_but_no_tests(wheel):
     for file in (ROOT / "configs").rglob("*.yaml"):
         assert f"reasoning_kit/configs/{file.relative_to(ROOT / 'configs')}" in names
     for package in ("reasoning_kit", "grpo", "cot_distill", "trm", "benchmarks"):
+        assert f"{package}/py.typed" in names
         for file in (ROOT / package).rglob("*"):
             if file.is_file() and "__pycache__" not in file.parts:
                 assert str(file.relative_to(ROOT)) in names

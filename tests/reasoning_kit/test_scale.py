@@ -103,9 +103,9 @@ def test_choices_by_hand():
     right = np.array([[[0, 1, 0], [0, 0, 1]]], dtype=bool)
     trust = np.array([[[-1, 2, 1], [-1, -1, 3]]], dtype=np.float32)
     rollouts = Rollouts(right, trust, np.array([[[0, 0, 0], [0, 0, 1]]]))
-    assert rollouts.sure(0).tolist() == [[2, 3]]
-    assert rollouts.sure(1).tolist() == [[3, 3]]
-    assert rollouts.sure(0, 1).tolist() == [[1, 1]]
+    assert rollouts.first_halt(0).tolist() == [[2, 3]]
+    assert rollouts.first_halt(1).tolist() == [[3, 3]]
+    assert rollouts.first_halt(0, 1).tolist() == [[1, 1]]
 
     def chosen(steps, ways):
         return [bool(x[0]) for x in rollouts.chosen(np.array(steps), ways)]

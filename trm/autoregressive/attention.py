@@ -8,7 +8,7 @@ query, a key and a value; its own key and value always take part, those of the p
 - from the very first pass (:class:`FirstPass`), whatever the depth;
 - from a cache (:class:`trm.autoregressive.cache.SlotCache`), one token at a time.
 
-Shapes: b batch, l positions, m remembered positions, h heads, e size of a head.
+Axes are named as in :mod:`benchmarks.shapes`; m counts remembered positions.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -26,6 +26,7 @@ from torch import Tensor
 from trm.layers import Rotary
 
 Heads = Float[Tensor, "b l h e"]
+Mask = Bool[Tensor, "b m"] | Int[Tensor, "b m"]  # which columns hold no padding
 Memory = dict[int, tuple[Float[Tensor, "b m h e"], Float[Tensor, "b m h e"]]]  # layer -> keys, values
 
 
@@ -44,6 +45,7 @@ class At:
     layer: int
 
 
+@runtime_checkable
 class Attend(Protocol):
     """Mixes values for the queries of a pass."""
 

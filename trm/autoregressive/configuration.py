@@ -6,35 +6,27 @@ class. The names ``T``, ``n`` and supervision steps are TRM's (arXiv 2510.04871,
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from transformers import PretrainedConfig
 
 from benchmarks.errors import UserError
 from trm.autoregressive.ladder import rung as settings_of
+from trm.autoregressive.pricing import RefinementPrice
+from trm.autoregressive.shape import (
+    Gradient,
+    Halting,
+    Mode,
+    Policy,
+    RefinementShape,
+    Streams,
+    TrainingDepth,
+    TrainingSweeps,
+)
 from trm.options import check_counts, check_kinds
 
-if TYPE_CHECKING:
-    from trm.autoregressive.pricing import RefinementPrice
-
-Streams = Literal["single", "dual"]
 Norm = Literal["post", "pre"]
-Gradient = Literal["last_round", "all"]
-Halting = Literal["none", "correct", "act"]
-Mode = Literal["parallel", "first_depth", "jacobi", "sequential"]
-TrainingDepth = Literal["full", "growing", "random"]
-TrainingSweeps = Literal["fixed", "random"]
-Policy = Literal["committed", "per_depth", "first_depth", "last_of_role"]
 Depth = Literal["fixed", "adaptive"]
-
-# The policy under which decoding sees what a training mode shows.
-PARTNERS: dict[Mode, Policy] = {
-    "parallel": "per_depth",
-    "first_depth": "first_depth",
-    "jacobi": "committed",
-    "sequential": "committed",
-}
-EXACT = ("per_depth", "first_depth")  # policies under which a prompt can be refined all at once
 
 SIZES = {
     "vocab_size": 1,
@@ -50,7 +42,7 @@ SIZES = {
 }
 
 
-class AutoregressiveTRMConfig(PretrainedConfig):
+class AutoregressiveTRMConfig(RefinementShape, PretrainedConfig):
     """Configuration of :class:`trm.autoregressive.modeling.AutoregressiveTRMForCausalLM`.
 
     Attributes:
@@ -131,33 +123,11 @@ class AutoregressiveTRMConfig(PretrainedConfig):
         self.check()
 
     @property
-    def policy(self) -> Policy:
-        """What is kept of a token when decoding."""
-        mode = "parallel" if self.sweeps == 1 and self.training_mode == "jacobi" else self.training_mode
-        return self.cache_policy or PARTNERS[mode]
-
-    @property
-    def passes(self) -> int:
-        """Evaluations of a network in one supervision step: T (n + 1), or T for a single stream."""
-        return self.T * (self.n + 1) if self.streams == "dual" else self.T
-
-    @property
-    def tracked(self) -> int:
-        """Those with gradient in training."""
-        return self.n + 1 if self.streams == "dual" and self.gradient == "last_round" else self.passes
-
-    @property
-    def networks(self) -> int:
-        return 1 if self.tied else self.passes
-
-    @property
     def num_key_value_heads(self) -> int:
         return self.num_attention_heads
 
     def price(self) -> RefinementPrice:
         """What it costs (:func:`benchmarks.compute.language_model_price`)."""
-        from trm.autoregressive.pricing import RefinementPrice
-
         return RefinementPrice(self)
 
     def check(self) -> None:

@@ -18,10 +18,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from benchmarks.errors import UserError
+from trm.autoregressive.backbone import RefiningLM
 from trm.autoregressive.cache import SlotCache
-from trm.autoregressive.configuration import EXACT, Depth, Policy
+from trm.autoregressive.configuration import Depth
 from trm.autoregressive.lockstep import adaptive, fill_only
-from trm.autoregressive.modeling import AutoregressiveTRMForCausalLM
+from trm.autoregressive.shape import EXACT, Policy
 from trm.options import check_counts, check_kinds
 
 PREFILLED = 1024  # positions of prompts that are refined together, ahead of the rows that take them
@@ -116,7 +117,7 @@ class Engine:
         cache: keys and values of all rows.
     """
 
-    def __init__(self, model: AutoregressiveTRMForCausalLM, options: Decoding) -> None:
+    def __init__(self, model: RefiningLM, options: Decoding) -> None:
         self.model, self.backbone, self.options = model.eval(), model.model, options
         self.policy: Policy = options.policy or model.config.policy
         self.adaptive = (options.depth or model.config.depth) == "adaptive"
@@ -157,8 +158,8 @@ class Engine:
         seeds = [hash((self.options.seed, index)) % 2**63 for index in range(len(prompts))]
         self._generators = [torch.Generator().manual_seed(seed) for seed in seeds]
         count = min(self.options.batch_size, len(prompts))
-        room = max(len(prompt) + self._most(prompt) for prompt in prompts)
-        self.cache = SlotCache(self.model.config, self.policy, self.model.lm_head.weight, count, room)
+        capacity = max(len(prompt) + self._most(prompt) for prompt in prompts)
+        self.cache = SlotCache(self.model.config, self.policy, self.model.lm_head.weight, count, capacity)
         self._rows = [Row() for _ in range(count)]
         start = self.backbone.recursion.start(self.backbone.embed(self._tensor([[0]] * count)))
         self._state = start[0].clone(), start[1].clone()
@@ -235,7 +236,7 @@ class Engine:
         may_halt = self._may_halt(answer, best)
         most = self.model.config.supervision_steps
         halted = [i for i in active if self._rows[i].step >= most or (self._rows[i].predicts and may_halt[i])]
-        self.cache.settle(halted, [self._rows[i].step for i in halted])
+        self.cache.finish(halted, [self._rows[i].step for i in halted])
         for index in halted:
             self._rows[index].logits, self._rows[index].best = logits[index], best[index]
         if self.options.lock_step and any(row.active for row in self._rows):

@@ -9,20 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from trm.autoregressive.attention import FirstPass, SamePass
+from trm.autoregressive.attention import FirstPass, Mask, SamePass
+from trm.autoregressive.backbone import Backbone, RefiningLM
 from trm.autoregressive.cache import SlotCache
-from trm.autoregressive.configuration import EXACT
+from trm.autoregressive.outputs import RefinedOutput
 from trm.autoregressive.recursion import Hidden, positions_of
 from trm.autoregressive.sequence import refine
+from trm.autoregressive.shape import EXACT
 
-if TYPE_CHECKING:
-    from trm.autoregressive.modeling import AutoregressiveTRMForCausalLM, AutoregressiveTRMModel, RefinedOutput
+INITIAL_CAPACITY = 64  # tokens that a cache can hold at first, at least
 
 # Which rows may halt, given their answers [b, 1, d] and the column that they work on.
 Rule = Callable[[Hidden, int], Bool[Tensor, " b"]]
@@ -33,13 +33,13 @@ def fixed() -> Rule:
     return lambda answer, column: torch.zeros(len(answer), dtype=torch.bool, device=answer.device)
 
 
-def adaptive(backbone: AutoregressiveTRMModel, sure: float | None = None) -> Rule:
-    """Until the halting probability is above ``sure``, or above the model's own ``halting_probability``."""
-    sure = backbone.config.halting_probability if sure is None else sure
-    return lambda answer, column: backbone.trust(answer)[:, 0].sigmoid() > sure
+def adaptive(backbone: Backbone, halting_threshold: float | None = None) -> Rule:
+    """Until the halting probability is above ``halting_threshold``; the model's own, if not given."""
+    threshold = backbone.config.halting_probability if halting_threshold is None else halting_threshold
+    return lambda answer, column: backbone.halting_logit(answer)[:, 0].sigmoid() > threshold
 
 
-def oracle(model: AutoregressiveTRMForCausalLM, targets: Int[Tensor, "b l"]) -> Rule:
+def oracle(model: RefiningLM, targets: Int[Tensor, "b l"]) -> Rule:
     """Until the most probable token is the right one: the fewest steps that any halting head could take.
 
     Args:
@@ -49,7 +49,7 @@ def oracle(model: AutoregressiveTRMForCausalLM, targets: Int[Tensor, "b l"]) -> 
 
 
 def walk(
-    backbone: AutoregressiveTRMModel,
+    backbone: Backbone,
     cache: SlotCache,
     input_ids: Int[Tensor, "b l"],
     mask: Bool[Tensor, "b m"],
@@ -67,7 +67,7 @@ def walk(
         the answers, [b, l, d], and how many supervision steps each took.
     """
     count = input_ids.shape[1]
-    cache.make_room(first + count)
+    cache.reserve(first + count)
     positions = positions_of(mask)
     answers, steps = [], []
     for column in range(first, first + count):
@@ -79,7 +79,7 @@ def walk(
 
 
 def _refine_column(
-    backbone: AutoregressiveTRMModel,
+    backbone: Backbone,
     cache: SlotCache,
     tokens: Int[Tensor, "b 1"],
     positions: Int[Tensor, "b 1"],
@@ -102,12 +102,12 @@ def _refine_column(
         if step < most - 1 and not bool(running.any()):
             break
     rows = mask[:, column].nonzero()[:, 0]
-    cache.settle(rows.tolist(), steps[rows].tolist())
+    cache.finish(rows.tolist(), steps[rows].tolist())
     return backbone.read_out(y), steps
 
 
 def prefill(
-    backbone: AutoregressiveTRMModel, cache: SlotCache, input_ids: Int[Tensor, "b l"], mask: Tensor | None, rows: slice
+    backbone: Backbone, cache: SlotCache, input_ids: Int[Tensor, "b l"], mask: Mask | None, rows: slice
 ) -> Hidden:
     """Refine a prompt all at once and fill the cache; exact under the policies of :data:`EXACT` alone.
 
@@ -117,7 +117,7 @@ def prefill(
     Returns:
         the last answers, [b, l, d].
     """
-    cache.make_room(input_ids.shape[1])
+    cache.reserve(input_ids.shape[1])
     real = torch.ones_like(input_ids, dtype=torch.bool) if mask is None else mask
     positions, keep = positions_of(real), partial(cache.fill, rows)
     attend = FirstPass(real, keep) if cache.policy == "first_depth" else SamePass(mask, keep)
@@ -128,15 +128,13 @@ def prefill(
 
 
 @torch.no_grad()
-def fill_only(
-    backbone: AutoregressiveTRMModel, cache: SlotCache, input_ids: Int[Tensor, "b l"], mask: Tensor | None = None
-) -> None:
+def fill_only(backbone: Backbone, cache: SlotCache, input_ids: Int[Tensor, "b l"], mask: Mask | None = None) -> None:
     """:func:`prefill` where nobody asks for the prompt's own answers: ``first_depth`` keeps what its first pass makes,
     so that the other passes need not be."""
     if cache.policy != "first_depth":
         prefill(backbone, cache, input_ids, mask, slice(None))
         return
-    cache.make_room(input_ids.shape[1])
+    cache.reserve(input_ids.shape[1])
     positions = positions_of(torch.ones_like(input_ids) if mask is None else mask)
     attend = SamePass(mask, partial(cache.fill, slice(None)))
     backbone.recursion.first_pass(backbone.embed(input_ids), backbone.angles(positions), attend)
@@ -144,9 +142,9 @@ def fill_only(
 
 @torch.no_grad()
 def extend(
-    backbone: AutoregressiveTRMModel,
+    backbone: Backbone,
     input_ids: Int[Tensor, "b l"],
-    attention_mask: Tensor | None,
+    attention_mask: Mask | None,
     cache: SlotCache | None,
     last_only: bool = False,
 ) -> RefinedOutput:
@@ -157,8 +155,6 @@ def extend(
         attention_mask: of all columns, [b, m]; padding is on the left.
         last_only: the answer of the last column is enough.
     """
-    from trm.autoregressive.modeling import ROOM, RefinedOutput
-
     config, (batch, count) = backbone.config, input_ids.shape
     if attention_mask is None:
         held = 0 if cache is None else cache.held
@@ -167,7 +163,7 @@ def extend(
     first = mask.shape[1] - count
     answers = []
     if cache is None:
-        cache = SlotCache(config, config.policy, backbone.embedding.weight, batch, max(ROOM, 2 * count))
+        cache = SlotCache(config, config.policy, backbone.embedding.weight, batch, max(INITIAL_CAPACITY, 2 * count))
         if count > 1:  # the last token of the prompt makes a prediction and may halt
             prompt, before = input_ids[:, :-1], mask[:, : first + count - 1]
             if config.policy in EXACT and last_only:

@@ -10,124 +10,34 @@ TRL trains it. Its loss with deep supervision is :func:`trm.autoregressive.losse
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModelForCausalLM, GenerationMixin, PreTrainedModel, initialization
-from transformers.utils import ModelOutput
+from transformers import AutoConfig, AutoModelForCausalLM, GenerationMixin
 
-from trm.autoregressive.attention import angles
+from trm.autoregressive.attention import Mask
+from trm.autoregressive.backbone import Backbone, RefiningLM
 from trm.autoregressive.cache import SlotCache
 from trm.autoregressive.configuration import AutoregressiveTRMConfig
-from trm.autoregressive.recursion import ACT_BIAS, Hidden, Recursion, positions_of
+from trm.autoregressive.engine import Decoding, Engine
+from trm.autoregressive.lockstep import extend
+from trm.autoregressive.losses import deep_supervision_loss
+from trm.autoregressive.outputs import AutoregressiveTRMOutput, RefinedOutput
+from trm.autoregressive.recursion import positions_of
 from trm.autoregressive.sequence import Refined, sweep
-from trm.layers import Linear, Rotary, rms_norm, truncated_normal_
-from trm.modeling import HALTING_BIAS
-
-ROOM = 64  # tokens that a cache has room for at first
+from trm.layers import Linear
 
 
-@dataclass
-class RefinedOutput(ModelOutput):
-    """What the backbone gives.
-
-    Attributes:
-        last_hidden_state: the answer y after the last supervision step, ready for the head.
-        answers: after each.
-        ponder: with ACT, passes per position.
-        past_key_values: the cache.
-    """
-
-    last_hidden_state: Float[Tensor, "b l d"] | None = None
-    answers: tuple[Tensor, ...] | None = None
-    ponder: Float[Tensor, "b l"] | None = None
-    past_key_values: Any = None
-
-
-@dataclass
-class AutoregressiveTRMOutput(ModelOutput):
-    """What the language model gives.
-
-    Attributes:
-        loss: with labels, :func:`trm.autoregressive.losses.deep_supervision_loss`.
-        logits: after the last supervision step.
-        step_logits: after each, where they are learned from.
-        halting_logits: above 0 where the model takes its prediction for right, after each of these steps.
-        ponder: with ACT, passes per position.
-        past_key_values: the cache.
-    """
-
-    loss: Float[Tensor, ""] | None = None
-    logits: Float[Tensor, "b l v"] | None = None
-    step_logits: tuple[Tensor, ...] | None = None
-    halting_logits: tuple[Tensor, ...] | None = None
-    ponder: Float[Tensor, "b l"] | None = None
-    past_key_values: Any = None
-
-
-class AutoregressiveTRMPreTrainedModel(PreTrainedModel):
-    config: AutoregressiveTRMConfig
-    config_class = AutoregressiveTRMConfig
-    base_model_prefix = "model"
-    main_input_name = "input_ids"
-
-    @torch.no_grad()
-    def _init_weights(self, module: nn.Module) -> None:
-        if isinstance(module, nn.Embedding):
-            truncated_normal_(module.weight, 1 / math.sqrt(self.config.hidden_size))
-        elif isinstance(module, Linear):
-            module.reset_parameters()
-        elif isinstance(module, nn.Linear):  # the halting heads
-            initialization.zeros_(module.weight)
-            initialization.constant_(module.bias, ACT_BIAS if self.config.halting == "act" else HALTING_BIAS)
-        elif isinstance(module, Recursion):
-            truncated_normal_(module.y_init, 1.0)
-            truncated_normal_(module.z_init, 1.0)
-
-
-class AutoregressiveTRMModel(AutoregressiveTRMPreTrainedModel):
+class AutoregressiveTRMModel(Backbone):
     """The backbone: tokens to refined answers y."""
-
-    def __init__(self, config: AutoregressiveTRMConfig) -> None:
-        super().__init__(config)
-        config.check()
-        self.embedding = nn.Embedding(config.vocab_size, config.hidden_size)
-        self.recursion = Recursion(config)
-        self.halting_head = nn.Linear(config.hidden_size, 1) if config.halting == "correct" else None
-        self.post_init()
-
-    def get_input_embeddings(self) -> nn.Module:
-        return self.embedding
-
-    def set_input_embeddings(self, value: nn.Module) -> None:
-        self.embedding = value  # type: ignore[assignment]  # transformers hands over an embedding
-
-    def embed(self, input_ids: Int[Tensor, "b l"]) -> Hidden:
-        """x: sqrt(d) times the token's vector."""
-        return math.sqrt(self.config.hidden_size) * self.embedding(input_ids)
-
-    def angles(self, positions: Int[Tensor, "b l"]) -> Rotary:
-        config = self.config
-        return angles(positions, config.hidden_size // config.num_attention_heads, config.rope_theta)
-
-    def trust(self, answer: Hidden) -> Float[Tensor, "b l"]:
-        """The halting logit: above 0 where the prediction is taken for right."""
-        assert self.halting_head is not None, "the configuration has halting=correct"
-        return self.halting_head(answer).float()[..., 0]
-
-    def read_out(self, y: Hidden) -> Hidden:
-        """What the head sees of an answer: a stream whose norms are in front of its blocks is normalised last."""
-        return rms_norm(y) if self.config.norm == "pre" else y
 
     def forward(
         self,
         input_ids: Int[Tensor, "b l"],
-        attention_mask: Int[Tensor, "b l"] | None = None,
+        attention_mask: Mask | None = None,
         position_ids: Int[Tensor, "b l"] | None = None,
         past_key_values: SlotCache | None = None,
         use_cache: bool | None = None,
@@ -143,8 +53,6 @@ class AutoregressiveTRMModel(AutoregressiveTRMPreTrainedModel):
             last_only: with a cache, give the answer of the last position alone.
         """
         if use_cache or past_key_values is not None:
-            from trm.autoregressive.lockstep import extend
-
             return extend(self, input_ids, attention_mask, past_key_values, last_only)
         mask = None if attention_mask is None or bool(attention_mask.all()) else attention_mask.bool()
         if position_ids is None:
@@ -164,7 +72,7 @@ class AutoregressiveTRMModel(AutoregressiveTRMPreTrainedModel):
         return sweep(self.recursion, self.embed(input_ids), self.angles(positions), mask, steps, sweeps)
 
 
-class AutoregressiveTRMForCausalLM(AutoregressiveTRMPreTrainedModel, GenerationMixin):
+class AutoregressiveTRMForCausalLM(RefiningLM, GenerationMixin):
     has_own_loss = True  # a trainer that learns from logits alone would miss the steps before the last, and halting
 
     def __init__(self, config: AutoregressiveTRMConfig) -> None:
@@ -185,7 +93,7 @@ class AutoregressiveTRMForCausalLM(AutoregressiveTRMPreTrainedModel, GenerationM
     def forward(
         self,
         input_ids: Int[Tensor, "b l"],
-        attention_mask: Int[Tensor, "b l"] | None = None,
+        attention_mask: Mask | None = None,
         position_ids: Int[Tensor, "b l"] | None = None,
         past_key_values: SlotCache | None = None,
         labels: Int[Tensor, "b l"] | None = None,
@@ -211,7 +119,7 @@ class AutoregressiveTRMForCausalLM(AutoregressiveTRMPreTrainedModel, GenerationM
         # Steps that are not learned from carry no gradient.
         learned = refined.answers if self.config.deep_supervision else refined.answers[-1:]
         step_logits = tuple(self.lm_head(answer[:, kept]) for answer in learned)
-        halting = tuple(self.model.trust(a[:, kept]) for a in learned) if self.model.halting_head else None
+        halting = tuple(self.model.halting_logit(a[:, kept]) for a in learned) if self.model.halting_head else None
         output = AutoregressiveTRMOutput(
             logits=step_logits[-1],
             step_logits=step_logits,
@@ -220,8 +128,6 @@ class AutoregressiveTRMForCausalLM(AutoregressiveTRMPreTrainedModel, GenerationM
             past_key_values=refined.past_key_values,
         )
         if labels is not None:
-            from trm.autoregressive.losses import deep_supervision_loss
-
             output.loss = deep_supervision_loss(output, labels, num_items_in_batch, self.config.ponder_cost)
         return output
 
@@ -274,8 +180,6 @@ class AutoregressiveTRMForCausalLM(AutoregressiveTRMPreTrainedModel, GenerationM
             on_result: gets each prompt's index, its new tokens and how many supervision steps each took.
             options: of :class:`trm.autoregressive.engine.Decoding`.
         """
-        from trm.autoregressive.engine import Decoding, Engine
-
         engine = Engine(self, Decoding(batch_size=rows, **options))
         engine.decode(prompts, ends, on_result=lambda index, result: on_result(index, result.ids, result.steps))
 

@@ -13,14 +13,14 @@ from dataclasses import dataclass, replace
 from statistics import fmean, harmonic_mean
 
 from benchmarks.compute import BACKWARD
-from trm.autoregressive.configuration import EXACT, AutoregressiveTRMConfig
+from trm.autoregressive.shape import EXACT, RefinementShape
 
 
 @dataclass(frozen=True)
 class RefinementPrice:
     """Prices a model; see :class:`benchmarks.compute.LanguageModelPrice`."""
 
-    config: AutoregressiveTRMConfig
+    config: RefinementShape
     outputs: int | None = None  # of the head; the vocabulary, if not given
     last_state: bool = False  # the loss is that of TRL's trainers: all steps are taken, the last one is learned from
 

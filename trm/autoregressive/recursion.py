@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from trm.autoregressive.attention import At, Attend
+from trm.autoregressive.attention import At, Attend, Mask
 from trm.autoregressive.configuration import AutoregressiveTRMConfig
 from trm.layers import Linear, Rotary, SwiGLU, rms_norm, rotate
 
@@ -138,6 +138,6 @@ def role(config: AutoregressiveTRMConfig, index: int) -> int:
     return int(config.streams == "single" or (index + 1) % (config.n + 1) == 0)
 
 
-def positions_of(mask: Int[Tensor, "b l"]) -> Int[Tensor, "b l"]:
+def positions_of(mask: Mask) -> Int[Tensor, "b m"]:
     """Positions counted from the first token that is no padding."""
     return (mask.long().cumsum(-1) - 1).clamp(min=0)

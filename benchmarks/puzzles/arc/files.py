@@ -62,7 +62,9 @@ def read_tasks(source: str | Path) -> list[ArcTask]:
         entries = _of_folder(path) if path.is_dir() else _of_file(path)
     tasks = [parse_task(raw, key, f"{set_name}/{key}", where) for key, raw, where in entries]
     if not tasks:
-        raise UserError("there is no task in it.", where=name, cure="Name a file of ARC tasks, or a folder of them.")
+        raise UserError(
+            "it must hold at least one task.", where=name, cure="Name a file of ARC tasks, or a folder of them."
+        )
     seen: set[str] = set()
     for task in tasks:
         if task.id in seen:
@@ -78,12 +80,12 @@ def parse_task(raw: Any, key: str, puzzle: str, where: str) -> ArcTask:
         UserError: naming the pair that is wrong.
     """
     if not isinstance(raw, dict):
-        raise UserError("the task is no object with 'train' and 'test'.", where=where, cure=FORM)
+        raise UserError("the task must be an object with 'train' and 'test'.", where=where, cure=FORM)
     for part in ("train", "test"):
         if part not in raw:
             raise UserError(f"the task has no '{part}'.", where=where, cure=FORM)
         if not isinstance(raw[part], list) or not raw[part]:
-            raise UserError(f"'{part}' is no list of pairs, or an empty one.", where=where, cure=FORM)
+            raise UserError(f"'{part}' must be a list of pairs that is not empty.", where=where, cure=FORM)
     train, test = (
         tuple(_pair(pair, f"{where}, {part} pair {number}") for number, pair in enumerate(raw[part], start=1))
         for part in ("train", "test")
@@ -93,7 +95,7 @@ def parse_task(raw: Any, key: str, puzzle: str, where: str) -> ArcTask:
 
 def _pair(raw: Any, where: str) -> Pair:
     if not isinstance(raw, dict):
-        raise UserError("the pair is no object with 'input' and 'output'.", where=where, cure=FORM)
+        raise UserError("the pair must be an object with 'input' and 'output'.", where=where, cure=FORM)
     if "input" not in raw:
         raise UserError("the pair has no 'input'.", where=where, cure=FORM)
     if raw.get("output") is None:
@@ -103,7 +105,9 @@ def _pair(raw: Any, where: str) -> Pair:
 
 def _grid(raw: Any, where: str) -> str:
     if not isinstance(raw, list) or not raw or not all(isinstance(row, list) and row for row in raw):
-        raise UserError("the grid is no list of rows, or empty.", where=where, cure="Write it like [[0, 1], [1, 0]].")
+        raise UserError(
+            "the grid must be a list of rows that is not empty.", where=where, cure="Write it like [[0, 1], [1, 0]]."
+        )
     columns = len(raw[0])
     for number, row in enumerate(raw, start=1):
         if len(row) != columns:
@@ -115,7 +119,9 @@ def _grid(raw: Any, where: str) -> str:
         for cell in row:
             if type(cell) is not int or not 0 <= cell < COLOURS:  # True is no colour
                 raise UserError(
-                    f"{cell!r:.20} in row {number} is no colour.", where=where, cure="Use whole numbers 0 to 9."
+                    f"{cell!r:.20} in row {number} must be a colour from 0 to 9.",
+                    where=where,
+                    cure="Use whole numbers 0 to 9.",
                 )
     if max(len(raw), columns) > SIDE:
         raise UserError(
@@ -168,12 +174,12 @@ def _json(path: Path) -> Any:
     except FileNotFoundError:
         raise UserError("there is no such file.", where=where, cure="Correct the path.") from None
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise UserError(
-            f"the file is no gzip file, or is damaged ({error}).", where=where, cure="Download it again."
-        ) from None
+        raise UserError(f"the file is not valid gzip ({error}).", where=where, cure="Download it again.") from None
     except OSError as error:
         raise UserError(
             f"the file cannot be read ({error.strerror}).", where=where, cure="Name a file that you may read."
         ) from None
     except (ValueError, RecursionError) as error:  # also: no UTF-8
-        raise UserError(f"the file is no JSON ({error}).", where=where, cure="Correct or download it again.") from None
+        raise UserError(
+            f"the file is not valid JSON ({error}).", where=where, cure="Correct or download it again."
+        ) from None

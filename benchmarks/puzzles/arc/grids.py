@@ -19,7 +19,7 @@ MARK, FIRST_COLOUR = 1, 2
 TURNS = range(8)  # 0 is the identity, 1 to 3 turn by quarters, 4 to 7 transpose first
 NOTHING = "?"  # the text of an answer where no grid could be read
 
-Grid = UInt8[ndarray, "rows columns"]
+Grid = UInt8[ndarray, "_ _"]  # rows and columns; a function may hold grids of several sizes
 _TEXT = re.compile(r"\d+(?:/\d+)*", re.ASCII)
 
 
@@ -63,7 +63,7 @@ def first_seen(cells: bytes) -> bytes:
 def pattern(grids: list[Grid], turn: int) -> bytes:
     """Shapes and cells of some grids after a turn; equal for grids that a renaming of colours 1 to 9 makes equal."""
     moved = [turned(grid, turn) for grid in grids]
-    sizes = bytes(side for grid in moved for side in grid.shape)
+    sizes = b"".join(bytes(grid.shape) for grid in moved)
     return sizes + first_seen(b"".join(grid.tobytes() for grid in moved))
 
 

@@ -12,10 +12,11 @@ import logging
 import random
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 
 from benchmarks.errors import UserError
-from benchmarks.files.csv_rows import sample
+from benchmarks.files.text import sample
 from benchmarks.problem import Problem
 from benchmarks.puzzles.arc.files import ArcTask, Pair, read_tasks
 from benchmarks.puzzles.arc.grids import pair_orbit
@@ -53,7 +54,12 @@ def training_problems(task: ArcTask, pairs: Sequence[Pair]) -> list[Problem]:
 
 def read_test(source: str | Path, limit: int | None, seed: int) -> list[Problem]:
     """The test pairs of a file; with ``limit``, a random choice of them."""
-    return sample([p for task in read_tasks(source) for p in asked_problems(task)], limit, seed, source)
+    return sample(_all_asked(read_tasks(source)), limit, seed, source)
+
+
+def _all_asked(tasks: Iterable[ArcTask]) -> list[Problem]:
+    """The test pairs of some tasks."""
+    return list(chain.from_iterable(map(asked_problems, tasks)))
 
 
 def read_splits(
@@ -75,13 +81,17 @@ def read_splits(
             cure="Leave it out of train_file: its demonstrations are trained on all the same.",
         )
     tested = read_tasks(test_file)
-    known = without_leaks([task for name in train_files for task in read_tasks(name)], tested, str(test_file))
-    test = sample([p for task in tested for p in asked_problems(task)], test_size, seed, test_file)
+    known = without_leaks(list(chain.from_iterable(map(read_tasks, train_files))), tested, str(test_file))
+    test = sample(_all_asked(tested), test_size, seed, test_file)
+
+    # Demonstrations of the tasks that are asked come first, then all other pairs.
     asked = {p.meta["puzzle"] for p in test}
     demonstrations = given_demonstrations(tested)
     first = [p for p in demonstrations if p.meta["puzzle"] in asked]
     rest = [p for p in demonstrations if p.meta["puzzle"] not in asked]
-    rest += [p for task in known for p in training_problems(task, (*task.train, *task.test))]
+    for task in known:
+        rest += training_problems(task, (*task.train, *task.test))
+
     if train_size is None:
         return first + rest, test
     where = ", ".join(map(str, train_files))
@@ -133,7 +143,9 @@ def without_leaks(known: Sequence[ArcTask], tested: Sequence[ArcTask], where: st
     leaks: dict[str, str] = {}  # training task -> test task
     leaked: set[str] = set()
     for task in known:
-        puzzles = {puzzle for pair in (*task.train, *task.test) for puzzle in asking.get(_orbit(pair), ())}
+        puzzles: set[str] = set()
+        for pair in (*task.train, *task.test):
+            puzzles.update(asking.get(_orbit(pair), ()))
         if task.id in ids:
             puzzles.add(ids[task.id])
         if puzzles:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
+from itertools import chain
 from math import perm
 
 import numpy as np
@@ -65,11 +66,12 @@ class PuzzleVariants:
             puzzle: name of the puzzle.
             pairs: what it shows, as texts of grids, in any order.
         """
-        grids = [to_grid(text) for pair in pairs for text in pair]
+        grids = [to_grid(text) for text in chain.from_iterable(pairs)]
         kinds: dict[bytes, int] = {}
         for turn in TURNS:
             kinds.setdefault(pattern(grids, turn), turn)
-        used = sorted({int(colour) for grid in grids for colour in np.unique(grid)} - {0})
+        seen = set().union(*(np.unique(grid).tolist() for grid in grids))
+        used = sorted(seen - {0})
         key = int.from_bytes(sha256(puzzle.encode()).digest()[:8], "big")
         return PuzzleVariants(key, len(pairs), tuple(kinds.values()), tuple(used))
 

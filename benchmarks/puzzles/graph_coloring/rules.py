@@ -30,8 +30,10 @@ class Puzzle(NamedTuple):
     @property
     def edges(self) -> list[tuple[int, int]]:
         """Each edge once, in order, its lower node first."""
-        nodes = range(len(self.givens))
-        return [(a, b) for a in nodes for b in nodes if a < b and self.neighbours[a] >> b & 1]
+        found: list[tuple[int, int]] = []
+        for a, neighbours in enumerate(self.neighbours):
+            found += [(a, b) for b in range(a + 1, len(self.givens)) if neighbours >> b & 1]
+        return found
 
 
 def puzzle_of(edges: Sequence[tuple[int, int]], givens: Sequence[int]) -> Puzzle:

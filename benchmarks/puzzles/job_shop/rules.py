@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import permutations
+from itertools import chain, permutations
 
 MACHINES = "ABCD"  # names of machines; jobs are numbered from 1
 
@@ -91,9 +91,11 @@ def canonical_form(shop: Shop) -> str:
     backwards: the smallest of all these images, machines numbered as they appear."""
     rows = shop.rows
     reverse = [row[::-1] for row in rows]
-    return str(min(_renamed(image) for way in (rows, reverse) for image in permutations(way)))
+    images = chain(permutations(rows), permutations(reverse))
+    return str(min(map(_renamed, images)))
 
 
 def _renamed(rows: Sequence[Sequence[tuple[int, int]]]) -> list[tuple[int, int]]:
     numbers: dict[int, int] = {}
-    return [(numbers.setdefault(machine, len(numbers)), duration) for row in rows for machine, duration in row]
+    operations = chain.from_iterable(rows)
+    return [(numbers.setdefault(machine, len(numbers)), duration) for machine, duration in operations]

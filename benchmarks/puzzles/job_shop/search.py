@@ -45,7 +45,9 @@ def search(shop: Shop, deadline: int, job_order: Sequence[int] | None = None) ->
         job_order: the jobs as they are to be read; as they are numbered by default.
     """
     jobs = range(len(shop.machine) // shop.machines) if job_order is None else job_order
-    reading = [job * shop.machines + k for job in jobs for k in range(shop.machines)]
+    reading: list[int] = []
+    for job in jobs:
+        reading += range(job * shop.machines, (job + 1) * shop.machines)
     pairs = [(u, v) for u, v in combinations(reading, 2) if shop.machine[u] == shop.machine[v]]
     early, late = alone(shop, deadline)
     barred: set[Pair] = set()  # orders ruled out by guesses; what windows rule out is not noted

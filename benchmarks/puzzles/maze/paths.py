@@ -112,7 +112,9 @@ def path_fault(size: int, question: str, answer: str) -> str:
 def symmetries(size: int) -> np.ndarray:
     """The eight rotations and reflections as position maps [8, size * size]: ``new[i] = old[map[i]]``."""
     board = np.arange(size * size).reshape(size, size)
-    turned = [np.rot90(side, k).ravel() for side in (board, board.T) for k in range(4)]
+    turned = []
+    for side in (board, board.T):
+        turned += [np.rot90(side, quarters).ravel() for quarters in range(4)]
     return np.stack(turned)
 
 

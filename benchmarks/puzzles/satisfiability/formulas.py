@@ -23,12 +23,11 @@ def clauses_of(formula: str) -> list[str]:
 @cache
 def possible_clauses(variables: int, kept_by_all_true: bool) -> list[str]:
     """Every clause over three different variables; where asked, only those that hold when all variables are true."""
-    return [
-        "".join(literals)
-        for letters in itertools.combinations(VARIABLES[:variables], 3)
-        for literals in itertools.product(*((letter, letter.upper()) for letter in letters))
-        if not (kept_by_all_true and "".join(literals).isupper())
-    ]
+    clauses: list[str] = []
+    for letters in itertools.combinations(VARIABLES[:variables], 3):
+        signed = itertools.product(*((letter, letter.upper()) for letter in letters))
+        clauses += ["".join(literals) for literals in signed]
+    return [clause for clause in clauses if not (kept_by_all_true and clause.isupper())]
 
 
 @cache

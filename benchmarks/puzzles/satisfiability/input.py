@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 from benchmarks.errors import UserError
 from benchmarks.puzzles.satisfiability.formulas import VARIABLES
 
@@ -44,7 +46,7 @@ def _letters(text: str, variables: int, where: str) -> list[str]:
     for char in text:
         if char.lower() not in names and char not in SEPARATORS:
             raise UserError(
-                f"'{char}' is no literal.",
+                f"'{char}' is not a literal.",
                 where=where,
                 cure=f"Write {names[0]} to {names[-1]} for true, {names[0].upper()} to {names[-1].upper()} for false.",
             )
@@ -63,10 +65,11 @@ def _dimacs(text: str, variables: int, where: str) -> list[str]:
                 cure="Use a task with that number of variables, or correct the header.",
             )
     found = [""]
-    for word in (word for words in lines if words[:1] not in (["c"], ["p"]) for word in words):
+    numbers = chain.from_iterable(words for words in lines if words[:1] not in (["c"], ["p"]))
+    for word in numbers:
         if not word.removeprefix("-").isdecimal() or abs(int(word)) > variables:
             raise UserError(
-                f"'{word}' is no literal.", where=where, cure=f"Write 1 to {variables} or -1 to -{variables}."
+                f"'{word}' is not a literal.", where=where, cure=f"Write 1 to {variables} or -1 to -{variables}."
             )
         if int(word) == 0:
             found.append("")

@@ -37,9 +37,11 @@ def units_of(size: int) -> tuple[tuple[int, int, int], ...]:
 @cache
 def peers(size: int) -> tuple[tuple[int, ...], ...]:
     """For every cell the other cells that share a unit with it."""
-    return tuple(
-        tuple(sorted({p for u in units_of(size)[cell] for p in units(size)[u]} - {cell})) for cell in range(size * size)
-    )
+    found = []
+    for cell, own in enumerate(units_of(size)):
+        together = set().union(*(units(size)[unit] for unit in own))
+        found.append(tuple(sorted(together - {cell})))
+    return tuple(found)
 
 
 def box_of(size: int, cell: int) -> int:

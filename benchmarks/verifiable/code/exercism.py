@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any, ClassVar, NoReturn
 
 from benchmarks.errors import UserError
-from benchmarks.files.csv_rows import sample, text_lines
 from benchmarks.files.jsonl import CORRECT, Record
+from benchmarks.files.text import sample, text_lines
 from benchmarks.problem import Problem
 from benchmarks.verifiable.code.base import CodeProblems
 from benchmarks.verifiable.published_text import OneFile
@@ -94,7 +94,9 @@ class Exercism(OneFile, CodeProblems):
         try:
             content = json.loads("".join(text_lines(Path(path), ".json")))
         except (ValueError, RecursionError) as error:
-            raise UserError(f"the file is no JSON ({error}).", where=str(path), cure="Download it again.") from None
+            raise UserError(
+                f"the file is not valid JSON ({error}).", where=str(path), cure="Download it again."
+            ) from None
         if not isinstance(content, dict):
             raise UserError("the file holds no object of problems.", where=str(path), cure="Download it again.")
         problems = [
@@ -106,7 +108,7 @@ class Exercism(OneFile, CodeProblems):
 
     def answer_text(self, problem: Problem) -> NoReturn:
         raise UserError(
-            "there are no published solutions of Exercism's problems to learn from.",
+            "Exercism has no published solutions to learn from.",
             where=self.name,
             cure="Train with method=grpo, or let a language model teach (reasoning-kit teach).",
         )
@@ -119,7 +121,7 @@ def exercism_problem(slug: str, record: Record) -> Problem:
     """
     statement, given = record.text("statement"), record.value("cases")
     if not isinstance(given, list):
-        raise UserError("the cases are no list.", where=record.where, cure=CORRECT)
+        raise UserError("the cases must be a list.", where=record.where, cure=CORRECT)
     cases = list(_cases(given, record.where))
     replaced = {case["reimplements"] for case in cases if "reimplements" in case}
     cases = [case for case in cases if case.get("uuid") not in replaced]
@@ -131,7 +133,8 @@ def exercism_problem(slug: str, record: Record) -> Problem:
         tests.append(_test(function, arguments, case["expected"]))
         functions.setdefault(function, []).append((arguments, case["expected"]))
     for function, examples in functions.items():
-        names = sorted({name for arguments, _ in examples for name in arguments}, key=_first_place(examples))
+        together = set().union(*(arguments for arguments, _ in examples))
+        names = sorted(together, key=_first_place(examples))
         always = [name for name in names if all(name in arguments for arguments, _ in examples)]
         written = ", ".join(name if name in always else f"{name}=None" for name in sorted(names, key=_not_in(always)))
         shown.append(f"def {function}({written}): ...")
@@ -153,7 +156,7 @@ def _cases(group: list[Any], where: str) -> Iterator[dict[str, Any]]:
         ):
             yield case
         else:
-            raise UserError(f"this is no case: {case!r:.60}.", where=where, cure=CORRECT)
+            raise UserError(f"this is not a case: {case!r:.60}.", where=where, cure=CORRECT)
 
 
 def _safe(name: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import itertools
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,8 +16,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from benchmarks.errors import UserError
-from benchmarks.files.csv_rows import sample
 from benchmarks.files.jsonl import CORRECT, Record
+from benchmarks.files.text import sample
+from benchmarks.options import require_choice
 from benchmarks.problem import Problem
 from benchmarks.verifiable.code.base import CodeProblems
 from benchmarks.verifiable.word_problems import orbit_of
@@ -42,8 +44,7 @@ class MBPP(CodeProblems):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.shown not in (1, 2, 3):
-            raise UserError(f"{self.shown} tests cannot be shown.", where="shown", cure="Choose 1, 2 or 3.")
+        require_choice("shown", self.shown, (1, 2, 3))
 
     @property
     def name(self) -> str:
@@ -65,7 +66,9 @@ class MBPP(CodeProblems):
         seed: int,
     ) -> tuple[list[Problem], list[Problem]]:
         """One published file holds both splits: each problem goes where its task id says, whatever file it is from."""
-        train = [problem for file in train_files for problem in training_problems(self.read(file))]
+        train: list[Problem] = []
+        for file in train_files:
+            train += training_problems(self.read(file))
         test = [problem for problem in self.read(test_file) if problem.meta["task_id"] in TESTING]
         where = " and ".join(map(str, train_files))
         return sample(train, train_size, seed, where), sample(test, test_size, seed, test_file)
@@ -87,11 +90,11 @@ def mbpp_problem(record: Record, shown: int) -> Problem:
     text, code = record.text("text"), record.text("code").replace("\r\n", "\n")
     tests, setup, number = record.value("test_list"), record.value("test_setup_code"), record.value("task_id")
     if not isinstance(tests, list) or not tests or not all(isinstance(test, str) for test in tests):
-        raise UserError("the test_list is no list of texts.", where=record.where, cure=CORRECT)
+        raise UserError("the test_list must be a list of texts.", where=record.where, cure=CORRECT)
     if not isinstance(setup, str):
-        raise UserError("the test_setup_code is no text.", where=record.where, cure=CORRECT)
+        raise UserError("the test_setup_code must be text.", where=record.where, cure=CORRECT)
     if not isinstance(number, int):
-        raise UserError(f"the task_id is no whole number but {number!r:.20}.", where=record.where, cure=CORRECT)
+        raise UserError(f"the task_id must be a whole number, not {number!r:.20}.", where=record.where, cure=CORRECT)
     imports, remote = _names(code, [setup, *tests], record.where)
     examples = "\n".join(test.strip() for test in tests[:shown])
     question = f"{text}\nThe function must pass {'this test' if shown == 1 else 'these tests'}:\n{examples}"
@@ -112,8 +115,9 @@ def _names(code: str, tests: list[str], where: str) -> tuple[str, list[str]]:
             warnings.simplefilter("ignore")  # of backslashes that stand for themselves
             tree, trees = ast.parse(code), [ast.parse(test) for test in tests]
     except (SyntaxError, ValueError, RecursionError) as error:
-        raise UserError(f"this is no Python code ({error}).", where=where, cure=CORRECT) from None
-    names = [node for test in trees for node in ast.walk(test) if isinstance(node, ast.Name)]
+        raise UserError(f"this is not valid Python ({error}).", where=where, cure=CORRECT) from None
+    nodes = itertools.chain.from_iterable(map(ast.walk, trees))
+    names = [node for node in nodes if isinstance(node, ast.Name)]
     used = {name.id for name in names}
     known = {name.id for name in names if isinstance(name.ctx, ast.Store)} | set(dir(builtins))
     imports, defined = [], set()

@@ -46,7 +46,7 @@ def _row(record: Record) -> Row:
         else:
             numbers, target = [_whole(number) for number in raw["input"].split(",")], _whole(raw["output"])
     except (AttributeError, KeyError, TypeError, ValueError):
-        raise UserError(f"the row is no problem: {raw!r:.60}.", where=record.where, cure=FORM) from None
+        raise UserError(f"the row is not a problem: {raw!r:.60}.", where=record.where, cure=FORM) from None
     solution = record.text("solution") if raw.get("solution") is not None else ""
     return Row(record.where, record.line, tuple(numbers), target, solution)
 

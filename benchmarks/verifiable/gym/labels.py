@@ -11,6 +11,7 @@ import json
 import re
 from collections import deque
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import Any
 
 SIDE = 6  # rows and columns of Rush Hour
@@ -112,8 +113,10 @@ def rush_hour_is_solved(answer: str, board: str) -> str:
 
 def _carry_boxes(state: Mapping[str, list[str]]) -> str | None:
     """One plan of one action after another: along the first coordinate, then along the second, then to the target."""
-    targets = [(item.removeprefix("target_"), _place(key)) for key, items in state.items() for item in items
-               if item.startswith("target_")]  # fmt: skip
+    targets = []
+    for key, items in state.items():
+        targets += [(item.removeprefix("target_"), _place(key)) for item in items if item.startswith("target_")]
+
     plans = []
     for key, items in state.items():
         for box in (item for item in items if item.startswith("box_")):
@@ -145,7 +148,7 @@ def boxnet_is_solved(plans: Any, state: Mapping[str, list[str]]) -> str:
     if not isinstance(plans, list) or not all(isinstance(plan, dict) for plan in plans):
         return "it is no list of action plans"
     left = {_place(key): list(items) for key, items in state.items()}
-    for agent, action in (pair for plan in plans for pair in plan.items()):
+    for agent, action in chain.from_iterable(plan.items() for plan in plans):
         at = re.fullmatch(r"Agent\[([0-9]{1,3}\.5), ([0-9]{1,3}\.5)\]", agent)
         does = re.fullmatch(
             r"move\((box_\w{1,20}), (?:(target_\w{1,20})|square\[([0-9]{1,3}\.5), ([0-9]{1,3}\.5)\])\)", str(action)
@@ -163,5 +166,6 @@ def boxnet_is_solved(plans: Any, state: Mapping[str, list[str]]) -> str:
                 return f"{does[1]} cannot go from {place} to {to}"
             left[to].append(does[1])
         left[place].remove(does[1])
-    waiting = next((item for items in left.values() for item in items if item.startswith("box_")), None)
+    remaining = chain.from_iterable(left.values())
+    waiting = next((item for item in remaining if item.startswith("box_")), None)
     return "" if waiting is None else f"{waiting} does not reach a target"

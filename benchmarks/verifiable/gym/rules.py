@@ -135,7 +135,9 @@ def _frees_car(answer: str, known: Mapping[str, Any]) -> str:
 
 def _pushes_boxes(answer: str, known: Mapping[str, Any]) -> str:
     rows = [line.replace(" ", "") for line in known["gamestr"].strip().split("\n")]
-    cells = {(r, c): char for r, row in enumerate(rows) for c, char in enumerate(row)}
+    cells: dict[tuple[int, int], str] = {}
+    for number, row in enumerate(rows):
+        cells |= {(number, column): char for column, char in enumerate(row)}
     at = next(place for place, char in cells.items() if char in "*%")
     boxes = {place for place, char in cells.items() if char in "@$"}
     goals = {place for place, char in cells.items() if char in "X$%"}

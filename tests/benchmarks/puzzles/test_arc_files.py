@@ -78,30 +78,30 @@ def grid(rows: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", "no JSON"),
-        (b"\xff\xfe", "no JSON"),
-        ("[" * 100_000, "no JSON"),
-        ("", "no JSON"),
+        ("{", "not valid JSON"),
+        (b"\xff\xfe", "not valid JSON"),
+        ("[" * 100_000, "not valid JSON"),
+        ("", "not valid JSON"),
         ([TASK], "no object of tasks"),
         (TASK, "single task"),
-        ({}, "no task in it"),
-        ({"t1": [1]}, "task t1: the task is no object"),
+        ({}, "at least one task"),
+        ({"t1": [1]}, "task t1: the task must be an object"),
         ({"t1": {"train": TASK["train"]}}, "task t1: the task has no 'test'"),
-        (changed(train=[]), "task t1: 'train' is no list of pairs, or an empty one"),
-        (changed(test={"input": [[1]]}), "task t1: 'test' is no list of pairs"),
-        (changed(test=[[[1]]]), "test pair 1: the pair is no object"),
+        (changed(train=[]), "task t1: 'train' must be a list of pairs"),
+        (changed(test={"input": [[1]]}), "task t1: 'test' must be a list of pairs"),
+        (changed(test=[[[1]]]), "test pair 1: the pair must be an object"),
         (changed(test=[{"output": [[1]]}]), "test pair 1: the pair has no 'input'"),
         (changed(test=[*TASK["test"], {"input": [[1]]}]), "test pair 2: the pair has no 'output'"),
-        (grid([]), "train pair 2, output: the grid is no list of rows, or empty"),
-        (grid([[]]), "or empty"),
-        (grid(["01"]), "no list of rows"),
+        (grid([]), "train pair 2, output: the grid must be a list of rows"),
+        (grid([[]]), "that is not empty"),
+        (grid(["01"]), "must be a list of rows"),
         (grid(None), "no 'output'"),
         (grid([[1, 2], [3]]), "row 2 has 1 cells and row 1 has 2"),
-        (grid([[1, 10]]), "10 in row 1 is no colour"),
-        (grid([[1], [-1]]), "-1 in row 2 is no colour"),
-        (grid([[True]]), "True in row 1 is no colour"),
-        (grid([[1.0]]), "1.0 in row 1 is no colour"),
-        (grid([["1"]]), "'1' in row 1 is no colour"),
+        (grid([[1, 10]]), "10 in row 1 must be a colour"),
+        (grid([[1], [-1]]), "-1 in row 2 must be a colour"),
+        (grid([[True]]), "True in row 1 must be a colour"),
+        (grid([[1.0]]), "1.0 in row 1 must be a colour"),
+        (grid([["1"]]), "'1' in row 1 must be a colour"),
         (grid([[0] * 31]), "1 rows and 31 columns"),
         (grid([[0]] * 31), "31 rows and 1 columns"),
     ],
@@ -127,18 +127,18 @@ def refused(source: str | Path, message: str) -> None:
 def test_files_that_cannot_be_read_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     packed = gzip.compress(json.dumps({str(i): TASK for i in range(200)}).encode())
     for name, raw, message in (
-        ("short.json.gz", packed[: len(packed) // 2], "damaged"),
-        ("plain.json.gz", b"{}", "no gzip file"),
-        ("broken.json.gz", packed[:40] + b"\x00\xff\x13" + packed[43:], "damaged"),
+        ("short.json.gz", packed[: len(packed) // 2], "not valid gzip"),
+        ("plain.json.gz", b"{}", "not valid gzip"),
+        ("broken.json.gz", packed[:40] + b"\x00\xff\x13" + packed[43:], "not valid gzip"),
         ("tasks.csv", b"{}", "neither .json nor .json.gz"),
     ):
         (tmp_path / name).write_bytes(raw)
         refused(tmp_path / name, message)
     refused(tmp_path / "nowhere.json", "no such file")
     (tmp_path / "empty").mkdir()
-    refused(tmp_path / "empty", "no task in it")
+    refused(tmp_path / "empty", "at least one task")
     (tmp_path / "folder.json").mkdir()
-    refused(tmp_path / "folder.json", "no task in it")
+    refused(tmp_path / "folder.json", "at least one task")
     for rows, message in (([{"train": []}], "row 1 has neither 'id'"), ([{"id": 7, **TASK}] * 2, "7 occurs twice")):
         monkeypatch.setattr(arc_files, "hub_rows", lambda name, rows=rows: iter(rows))
         refused("hub:me/arc:test", message)

@@ -60,7 +60,9 @@ def splits(data: Path) -> tuple[list[Problem], list[Problem]]:
 )
 def test_verdicts(problem: Problem, text: str | None, exact: bool, valid: bool, score: float, reason: str) -> None:
     answer = None if text is None else Answer(text)
-    assert TASK.verify(problem, answer) == Verdict(valid, exact, valid, pytest.approx(score), reason)
+    verdict = TASK.verify(problem, answer)
+    assert verdict == Verdict(valid, exact, valid, verdict.score, reason)
+    assert verdict.score == pytest.approx(score)
     first_only = ARC(measure="exact").verify(problem, answer)
     assert first_only.correct == exact
     assert bool(first_only.reason) == (not exact)
@@ -254,9 +256,9 @@ def test_typed_tasks(problem: Problem) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "no JSON"),
-        ("[" * 100_000, "no JSON"),
-        ("[1]", "no object with 'train'"),
+        ("", "not valid JSON"),
+        ("[" * 100_000, "not valid JSON"),
+        ("[1]", "must be an object with 'train'"),
         (json.dumps(TYPED | {"test": TYPED["test"] * 2}), "it has 2 test pairs"),
         (json.dumps(TYPED | {"test": [{"input": [[1]]}]}), "test pair 1: the pair has no 'output'"),
         (json.dumps({"test": TYPED["test"]}), "has no 'train'"),

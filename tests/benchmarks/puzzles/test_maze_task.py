@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from benchmarks.errors import UserError
-from benchmarks.problem import Answer, Problem
+from benchmarks.problem import Answer, Problem, split_of
 from benchmarks.puzzles.maze.task import Maze
-from benchmarks.splits import prove_disjoint, split_of
+from benchmarks.splits import prove_disjoint
 
 QUESTION = "S  #  ## #  G#  "  # 4x4: the first column leads from S to G
 ROWS = "S..#..##.#..G#.."
@@ -223,6 +223,7 @@ def test_wrong_options_are_named(options: dict[str, object]) -> None:
     with pytest.raises(UserError) as error:
         Maze(**options)  # type: ignore[arg-type]
     assert error.value.where in options
+    assert error.value.what.startswith(f"{error.value.where} must be ")
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
@@ -261,6 +262,6 @@ def test_broken_files_are_refused(broken_files, refusal) -> None:
     assert "0 cells S" in second(QUESTION.replace("S", " "), ANSWER)
     assert "2 cells G" in second(QUESTION[:-1] + "G", ANSWER)
     assert "no path leads" in second("S#  ##         G", ANSWER)
-    assert "no shortest path: row 1, column 4 was '#'" in second(QUESTION, ANSWER[:3] + "o" + ANSWER[4:])
+    assert "must be a shortest path: row 1, column 4 was '#'" in second(QUESTION, ANSWER[:3] + "o" + ANSWER[4:])
     assert "does not lead from S to G" in second(QUESTION, QUESTION)
     assert "takes 6 steps, the shortest 2" in second("S       G       ", "Soo   o Goo     ")

@@ -8,12 +8,11 @@ import pytest
 import torch
 
 from benchmarks.errors import UserError
-from benchmarks.problem import Answer, Problem
+from benchmarks.problem import Answer, Problem, Split, split_of
 from benchmarks.puzzles.satisfiability import formulas
 from benchmarks.puzzles.satisfiability.task import Satisfiability
-from benchmarks.splits import prove_disjoint, split_of
+from benchmarks.splits import prove_disjoint
 from benchmarks.symmetries import IGNORE
-from benchmarks.task import Split
 
 FORMULA = "Bac abC Abc AbC aBC ABc abc"  # every clause over three variables but ABC: abc is the one right answer
 SMALL = Satisfiability(3, clauses=7)
@@ -171,7 +170,7 @@ def test_wrong_options_are_named(options: dict[str, object]) -> None:
     with pytest.raises(UserError) as error:
         Satisfiability(**options)  # type: ignore[arg-type]
     assert error.value.where in options
-    assert error.value.cure
+    assert error.value.what.startswith(f"{error.value.where} must be ")
 
 
 def test_the_automatic_number_of_clauses_is_always_possible() -> None:
@@ -332,12 +331,12 @@ def test_formulas_without_an_answer_are_refused() -> None:
         (FORMULA[:-1], "clause 7, 'ab'"),
         (FORMULA.replace("Bac", "Baa"), "clause 1, 'Baa'"),
         (FORMULA.replace("Bac", "Bab"), "clause 1, 'Bab'"),
-        (FORMULA.replace("Bac", "Bad"), "'d' is no literal"),
-        (FORMULA.replace("Bac", "-bac"), "'-' is no literal. Write a to c for true"),
+        (FORMULA.replace("Bac", "Bad"), "'d' is not a literal"),
+        (FORMULA.replace("Bac", "-bac"), "'-' is not a literal. Write a to c for true"),
         (FORMULA.replace("Bac", "abc"), "2 assignments make every clause true"),
         (DIMACS[:-2], "the last clause does not end"),
-        (DIMACS.replace("-2", "-4", 1), "'-4' is no literal"),
-        (DIMACS.replace("-2", "x2", 1), "'x2' is no literal"),
+        (DIMACS.replace("-2", "-4", 1), "'-4' is not a literal"),
+        (DIMACS.replace("-2", "x2", 1), "'x2' is not a literal"),
         (DIMACS.replace("0", "", 1), "clause 1, 'BacabC'"),
         ("p cnf 4 7\n" + DIMACS, "does not say 'p cnf 3'"),
         ("p sat 3\n" + DIMACS, "does not say 'p cnf 3'"),

@@ -236,9 +236,9 @@ def refusal(task: Task, path: Path, **options: int) -> str:
         ("svamp", {"Equation": 3}, "the Equation is no text but 3"),
         ("aqua", {"correct": "C"}, "'C' is the letter of no option"),
         ("aqua", {"correct": "AB"}, "'AB' is the letter of no option"),
-        ("aqua", {"options": "A)4 B)5"}, "no list of 2 to 26 texts"),
-        ("aqua", {"options": ["A)4"]}, "no list of 2 to 26 texts"),
-        ("aqua", {"options": ["A)4", 5]}, "no list of 2 to 26 texts"),
+        ("aqua", {"options": "A)4 B)5"}, "must be a list of 2 to 26 texts"),
+        ("aqua", {"options": ["A)4"]}, "must be a list of 2 to 26 texts"),
+        ("aqua", {"options": ["A)4", 5]}, "must be a list of 2 to 26 texts"),
         ("aqua", {"options": ["A)4", "C)5"]}, "option 2 is 'C)5' and does not begin with B)"),
         ("aqua", {"rationale": ""}, "the rationale is empty"),
     ],
@@ -294,7 +294,7 @@ def test_there_is_no_generator_and_no_other_measure(family: str) -> None:
     with pytest.raises(UserError, match="has no generator") as error:
         task.generate("train", 1, 0)
     assert f"task={family}" in str(error.value.cure)
-    with pytest.raises(UserError, match="no measure 'close'"):
+    with pytest.raises(UserError, match="measure must be 'exact' or 'valid', not 'close'"):
         load_task(family, measure="close")
     assert load_task(family, measure="valid").name == family
     assert task.instructions.endswith(".")

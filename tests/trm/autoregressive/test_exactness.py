@@ -46,7 +46,7 @@ def build(seed=0, **settings):
                 head.bias.zero_()
         if model.model.halting_head is not None:
             answers = model.model(tokens(8, 8, seed=7)).answers
-            trust = torch.stack([model.model.trust(answer) for answer in answers])
+            trust = torch.stack([model.model.halting_logit(answer) for answer in answers])
             model.model.halting_head.bias.fill_(-float(trust.quantile(0.7)))
     return model
 

@@ -129,7 +129,7 @@ def counted(name, mode, steps, loss=None):
 
 def _without_looking(backbone, mask):
     """The mask's values cannot be asked for on "meta"."""
-    from trm.autoregressive.modeling import RefinedOutput
+    from trm.autoregressive.outputs import RefinedOutput
     from trm.autoregressive.recursion import positions_of
 
     def forward(input_ids, _mask, _positions, _cache, _use_cache, supervision_steps, sweeps, last_only):
