@@ -71,8 +71,9 @@ class ModelOptions:
 
 @dataclass(frozen=True)
 class OwnModel:
-    """A model of its own, for a method or for a pupil; what is ``None`` is as in ``model``. A shape without ``path`` is
-    one from scratch.
+    """A model of its own, for a method or for a student; what is ``None`` is as in ``model``.
+
+    A shape without ``path`` is one from scratch.
 
     Attributes:
         path, architecture, width, layers, heads, key_value_heads, inner, context, settings, lora_rank: as in

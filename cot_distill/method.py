@@ -89,9 +89,9 @@ class LanguageModelMethod(Method[O]):
 
         weights = trained_weights(folder)
         model, tokenizer = load_pretrained(str(weights))
-        longest = model.generation_config.max_new_tokens
+        limit = model.generation_config.max_new_tokens
         own: Any = setting.options
-        return CausalLMSolver(model, tokenizer, setting.task, self.style, longest, own.solver, weights)
+        return CausalLMSolver(model, tokenizer, setting.task, self.style, limit, own.solver, weights)
 
     def longer(self, setting: Setting[O], folder: Path, effort: Effort) -> Measurement:
         """Longer thoughts, more samples that vote, and for a model that refines its tokens, more steps of each."""
@@ -365,7 +365,7 @@ def typical_lengths(
 
     from benchmarks.compute import language_model_price
     from cot_distill.language_model import load_tokenizer, model_config
-    from cot_distill.sft_examples import IGNORE, Left, programmatic, tokenized
+    from cot_distill.sft_examples import IGNORE, Skipped, programmatic, tokenized
 
     task, pauses = setting.task, sft.solver.pauses
     tokenizer = load_tokenizer(setting.model, task)
@@ -377,9 +377,9 @@ def typical_lengths(
         raise ValueError("a setting that is priced must say where the problems come from")
     splits = setting.few_splits(TYPICAL)
     teach = programmatic(task, taught, sft.trace)
-    rows = list(tokenized(task, splits.train, tokenizer, style, teach, Left(), pauses))
+    rows = list(tokenized(task, splits.train, tokenizer, style, teach, Skipped(), pauses))
     # Test problems may be longer; where nobody can say what their answers look like, they are taken for typical.
-    asked = list(tokenized(task, splits.test, tokenizer, style, teach, Left(), pauses)) or rows
+    asked = list(tokenized(task, splits.test, tokenizer, style, teach, Skipped(), pauses)) or rows
     answers = []
     for row in asked:
         prompt = row["labels"].count(IGNORE)

@@ -37,22 +37,28 @@ class SolverOptions:
 
     def __post_init__(self) -> None:
         if self.pauses < 0:
-            raise UserError(f"{self.pauses} filler tokens.", where="pauses", cure="Give 0 or more.")
-        if self.samples < 1 or (self.token_budget is not None and self.token_budget < 0):
             raise UserError(
-                f"samples={self.samples}, token_budget={self.token_budget}.",
-                where="samples",
-                cure="Give at least 1 sample and no negative budget.",
+                f"pauses must be 0 or more, not {self.pauses}.", where="pauses", cure="Give a number of tokens."
             )
-        if not self.temperature >= 0 or not 0 < self.top_p <= 1:
+        if self.samples < 1:
+            raise UserError(f"samples must be 1 or more, not {self.samples}.", where="samples", cure="Give 1 or more.")
+        if self.token_budget is not None and self.token_budget < 0:
             raise UserError(
-                f"temperature={self.temperature}, top_p={self.top_p}.",
-                where="temperature",
-                cure="Give a temperature of 0 or more, and top_p above 0 and up to 1.",
+                f"token_budget must be 0 or more, not {self.token_budget}.",
+                where="token_budget",
+                cure="Give a number of tokens, or leave it out.",
+            )
+        if not self.temperature >= 0:
+            raise UserError(
+                f"temperature must be 0 or more, not {self.temperature}.", where="temperature", cure="Give 0 or more."
+            )
+        if not 0 < self.top_p <= 1:
+            raise UserError(
+                f"top_p must be above 0 and up to 1, not {self.top_p}.", where="top_p", cure="Give for example 0.95."
             )
         if self.samples > 1 and self.temperature == 0:
             raise UserError(
-                f"{self.samples} greedy samples are all alike.",
+                f"samples must be 1 at temperature 0, not {self.samples}: greedy samples are all alike.",
                 where="temperature",
                 cure="Give for example 0.8, or samples=1.",
             )
@@ -101,7 +107,9 @@ class SFTOptions:
     def __post_init__(self) -> None:
         if self.trace is not None and self.traces is not None:
             raise UserError(
-                "two teachers.", where="traces", cure="Give trace (the programmatic one) or traces (a folder)."
+                "trace and traces must not both be given: they name two teachers.",
+                where="traces",
+                cure="Give trace (the programmatic one) or traces (a folder).",
             )
         if self.content == "wrong" and self.traces is not None:
             raise UserError(

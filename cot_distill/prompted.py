@@ -35,7 +35,7 @@ class PromptedSolver:
         log: file of the answers; ``None``: none is kept.
 
     Attributes:
-        notes: what a reader must know, told problems included for which the server gave nothing usable.
+        notes: what a reader must know, problems included for which the server gave nothing usable.
     """
 
     def __init__(
@@ -76,7 +76,9 @@ class PromptedSolver:
     ) -> list[Solution]:
         samples = range(self.options.samples)
         rows = {} if log is None else dict(log.rows)
-        missing = [(i, s) for i, p in enumerate(problems) for s in samples if (p.id, s) not in rows]
+        missing = []
+        for index, problem in enumerate(problems):
+            missing += [(index, sample) for sample in samples if (problem.id, sample) not in rows]
         left = Counter(i for i, _ in missing)
         prompts = {i: messages(self.task, problems[i], self.shots) for i in left}
 

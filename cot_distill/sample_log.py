@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from benchmarks.errors import UserError
@@ -107,7 +108,10 @@ class SampleLog:
 
     def missing(self, ids: Sequence[str], samples: int) -> list[tuple[int, int]]:
         """Position in ``ids`` and number of every sample that is not there."""
-        return [(i, s) for i, name in enumerate(ids) for s in range(samples) if (name, s) not in self.rows]
+        missing = []
+        for position, name in enumerate(ids):
+            missing += [(position, sample) for sample in range(samples) if (name, sample) not in self.rows]
+        return missing
 
     def close(self) -> None:
         self.file.close()

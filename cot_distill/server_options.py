@@ -100,7 +100,11 @@ def check_url(url: str) -> None:
         UserError: if it is no address of a server.
     """
     if not url.startswith(("http://", "https://")) or url[-3:] == "://":
-        raise UserError(f"'{url}' is no address.", where="base_url", cure=f"Write it like {LOCAL_SERVER}.")
+        raise UserError(
+            f"base_url must be the address of a server, not '{url}'.",
+            where="base_url",
+            cure=f"Write it like {LOCAL_SERVER}.",
+        )
 
 
 def check_asking(options: PromptedOptions | TeacherOptions) -> None:
@@ -113,18 +117,30 @@ def check_asking(options: PromptedOptions | TeacherOptions) -> None:
     for key, lowest in least.items():
         value = getattr(options, key, None)
         if value is not None and value < lowest:
-            raise UserError(f"{value} is too small.", where=key, cure=f"Give {lowest} or more.")
+            raise UserError(f"{key} must be {lowest} or more, not {value}.", where=key, cure=f"Give {lowest} or more.")
     if not 0 < options.timeout < math.inf:
-        raise UserError(f"{options.timeout} is no time-out.", where="timeout", cure="Give seconds, such as 600.")
+        raise UserError(
+            f"timeout must be above 0 and finite, not {options.timeout}.",
+            where="timeout",
+            cure="Give seconds, such as 600.",
+        )
     if not 0 <= options.temperature < math.inf:
-        raise UserError(f"{options.temperature} is no temperature.", where="temperature", cure="Give 0 or more.")
+        raise UserError(
+            f"temperature must be 0 or more, not {options.temperature}.", where="temperature", cure="Give 0 or more."
+        )
     if not 0 < options.top_p <= 1:
-        raise UserError(f"{options.top_p} is no share.", where="top_p", cure="Give a number above 0, up to 1.")
+        raise UserError(
+            f"top_p must be above 0 and up to 1, not {options.top_p}.", where="top_p", cure="Give for example 0.95."
+        )
     if options.parameters is not None and not 0 < options.parameters < math.inf:
-        raise UserError(f"{options.parameters} is no count.", where="parameters", cure="Give for example 7e9.")
+        raise UserError(
+            f"parameters must be above 0 and finite, not {options.parameters}.",
+            where="parameters",
+            cure="Give for example 7e9.",
+        )
     if options.samples > 1 and options.temperature == 0:
         raise UserError(
-            f"{options.samples} greedy samples are all the same.",
+            f"samples must be 1 at temperature 0, not {options.samples}: greedy samples are all the same.",
             where="temperature",
             cure="Give a temperature such as 0.7, or samples=1.",
         )

@@ -1,7 +1,7 @@
 """What distillation learns from: prompts with the teacher's thinking and answer, as rows of token ids.
 
-Every trace is checked before it is learned; what is left out is counted and told. Each pass over the problems after the
-first shows them under fresh random symmetries, where a programmatic teacher can write about the image too.
+Every trace is checked before it is learned; what is left out is counted and reported. Each pass over the problems
+after the first shows them under fresh random symmetries, where a programmatic teacher can write about the image too.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from benchmarks.text_form import Style, completion_text
 from benchmarks.training.budget import Budget
 from cot_distill.language_model import render_prompt
 from cot_distill.options import SFTOptions
-from cot_distill.shuffled_answers import FormOnly
+from cot_distill.shuffled_answers import FormatOnlyData
 from cot_distill.traces import check_trace, write_trace
 
 MAX_ROWS = 100_000  # rows are made in advance; a longer run sees them again
@@ -34,12 +34,12 @@ Teacher = Callable[[Problem], Sequence[str]]  # the completions to learn for a p
 
 
 @dataclass
-class Left:
+class Skipped:
     """Problems that cannot be learned from, and why."""
 
     reasons: list[tuple[str, str]] = field(default_factory=list)
 
-    def told(self, problems: int) -> list[str]:
+    def summary(self, problems: int) -> list[str]:
         """One sentence for the log and the record, if there is anything to say."""
         if not self.reasons:
             return []
@@ -70,24 +70,26 @@ def tokenized(
     tokenizer: PreTrainedTokenizerBase,
     style: Style,
     teach: Teacher,
-    left: Left,
+    skipped: Skipped,
     pauses: int = 0,
 ) -> Iterable[Row]:
     """Rows of ``input_ids`` and ``labels`` (prompt masked), with an end token.
 
     Args:
-        left: gets the problems that the teacher refuses.
+        skipped: gets the problems that the teacher refuses.
         pauses: filler tokens at the end of prompts.
     """
+    # One prompt for each completion that the teacher gives; some give several, some refuse.
     prompts, completions = [], []
     for problem in problems:
         try:
             taught = teach(problem)
         except ValueError as error:
-            left.reasons.append((problem.id, str(error)))
+            skipped.reasons.append((problem.id, str(error)))
             continue
         prompts += [render_prompt(tokenizer, task, problem, style, pauses)] * len(taught)
         completions += [text + str(tokenizer.eos_token) for text in taught]
+
     if prompts:
         asked = tokenizer(prompts, add_special_tokens=False)["input_ids"]
         written = tokenizer(completions, add_special_tokens=False)["input_ids"]
@@ -100,7 +102,7 @@ def _masked(asked: Sequence[list[int]], written: Sequence[list[int]]) -> Iterato
 
 
 @dataclass
-class Lessons:
+class SFTExamples:
     """
     Attributes:
         rows: for as many passes as the budget can pay.
@@ -111,34 +113,48 @@ class Lessons:
     warnings: list[str]
 
 
-def lessons(
+@dataclass(frozen=True)
+class Reader:
+    """What the rows must know of the model that will learn them.
+
+    Attributes:
+        price: what its passes cost, which decides how many rows the budget pays for.
+        context: tokens that it can read.
+    """
+
+    tokenizer: PreTrainedTokenizerBase
+    price: LanguageModelPrice
+    context: int
+
+
+def build_sft_examples(
     task: Task,
     problems: Sequence[Problem],
-    tokenizer: PreTrainedTokenizerBase,
+    reader: Reader,
     style: Style,
     options: SFTOptions,
-    shape: LanguageModelPrice,
     budget: Budget,
     seed: int,
-    context: int,
-) -> Lessons:
+) -> SFTExamples:
     """All rows of a training run.
-
-    Args:
-        context: tokens that the model can read.
 
     Raises:
         UserError: if nothing is left to learn from, or the teacher is unknown.
     """
-    generator, left = torch.Generator().manual_seed(seed), Left()
+    tokenizer, context = reader.tokenizer, reader.context
+    generator, skipped = torch.Generator().manual_seed(seed), Skipped()
     augment = options.augment and options.traces is None
+
+    # Who teaches: right completions, or those of other problems, drawn anew for each pass.
     teach, form = _teacher(task, problems, style, options), None
     if options.content == "wrong":
-        form = FormOnly(task, problems, style, teach, options.trace)
+        form = FormatOnlyData(task, problems, style, teach, options.trace)
         teach = form.one_pass(generator)
+
+    # The first pass shows which problems can be learned, and how long their rows are.
     pauses = options.solver.pauses
-    rows = list(tokenized(task, problems, tokenizer, style, teach, left, pauses))
-    warnings = left.told(len(problems))
+    rows = list(tokenized(task, problems, tokenizer, style, teach, skipped, pauses))
+    warnings = skipped.summary(len(problems))
     warnings += _unknown(rows, tokenizer)
     rows, cut = _fitting(rows, options.max_length, context)
     if not rows:
@@ -147,20 +163,25 @@ def lessons(
             where=task.name,
             cure="Give problems that the teacher can write about, or a model with a longer context.",
         )
-    out = {name for name, _ in left.reasons}
+
+    # As many more passes as the budget pays for, each under fresh symmetries.
+    out = {name for name, _ in skipped.reasons}
     known = [problem for problem in problems if problem.id not in out]
     length = sum(len(row["input_ids"]) for row in rows) / len(rows)
-    for _ in range(affordable_passes(budget, shape, options, length, len(rows)) - 1):
+    for _ in range(affordable_passes(budget, reader.price, options, length, len(rows)) - 1):
         moved = task.augment(known, generator) if augment and form is None else known
         if form is not None:
             teach = form.one_pass(generator)
         elif moved == known:  # the family has no symmetries: the trainer itself repeats the rows
             break
         again, _ = _fitting(
-            tokenized(task, moved, tokenizer, style, teach, Left(), pauses), options.max_length, context
+            tokenized(task, moved, tokenizer, style, teach, Skipped(), pauses), options.max_length, context
         )
         rows += again
-    return Lessons(rows, warnings + cut + ([] if form is None else form.told(len(rows))))
+
+    if form is not None:
+        cut += form.summary(len(rows))
+    return SFTExamples(rows, warnings + cut)
 
 
 def _teacher(task: Task, problems: Sequence[Problem], style: Style, options: SFTOptions) -> Teacher:
@@ -184,35 +205,42 @@ def _fitting(rows: Iterable[Row], max_length: int | None, context: int) -> tuple
     rows = list(rows)
     longest = min(max_length or context, context)
     limit = f"{longest} tokens ({'max_length' if longest == max_length else 'the context of the model'})"
+
+    # A row whose prompt alone fills the limit teaches nothing; of a longer one the beginning is learned.
     kept = [row for row in rows if row["labels"].count(IGNORE) < longest]
     cut = sum(len(row["input_ids"]) > longest for row in kept)
-    told = []
+
+    warnings = []
     if len(kept) < len(rows):
-        told.append(f"{len(rows) - len(kept)} of {len(rows)} training rows are left out: their prompts fill {limit}.")
+        warnings.append(
+            f"{len(rows) - len(kept)} of {len(rows)} training rows are left out: their prompts fill {limit}."
+        )
     if cut:
-        told.append(f"{cut} of {len(rows)} training rows are longer than {limit}: what is beyond is not learned.")
-    return kept, told
+        warnings.append(f"{cut} of {len(rows)} training rows are longer than {limit}: what is beyond is not learned.")
+    return kept, warnings
 
 
-def room(rows: Sequence[Row], most: int | None = None, asked: Sequence[Row] = ()) -> int:
+def completion_limit(rows: Sequence[Row], most: int | None = None, test_rows: Sequence[Row] = ()) -> int:
     """How many tokens a solver may write: a quarter more than the longest completion taught, but up to ``most``.
 
     Args:
-        asked: rows of the problems that it will be asked, which may be longer than those taught: the longest must fit.
+        test_rows: rows of the test problems, which may be longer than those taught: the longest must fit.
     """
 
     def longest(rows: Sequence[Row]) -> int:
         return max((len(row["labels"]) - row["labels"].count(IGNORE) for row in rows), default=0)
 
-    wanted = max(math.ceil(1.25 * longest(rows)), longest(asked)) + 4
+    wanted = max(math.ceil(1.25 * longest(rows)), longest(test_rows)) + 4
     return wanted if most is None else min(wanted, most)
 
 
-def room_for(
+def completion_limit_for(
     task: Task, problems: Sequence[Problem], tokenizer: PreTrainedTokenizerBase, style: Style, most: int | None
 ) -> int:
-    """:func:`room` for a model that is not taught here: what the programmatic teacher would write."""
-    return room(list(tokenized(task, problems, tokenizer, style, programmatic(task, style, None), Left())), most)
+    """:func:`completion_limit` for a model that is not taught here: what the programmatic teacher would write."""
+    return completion_limit(
+        list(tokenized(task, problems, tokenizer, style, programmatic(task, style, None), Skipped())), most
+    )
 
 
 def affordable_passes(budget: Budget, shape: LanguageModelPrice, options: SFTOptions, length: float, rows: int) -> int:

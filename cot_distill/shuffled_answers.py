@@ -1,4 +1,4 @@
-"""Lessons in form alone: every problem is shown the thought and the answer of another one, never a right one.
+"""Format-only data: every problem is shown the thought and the answer of another one, never a right one.
 
 What a model learns from a random other problem is how a completion looks (and what a thought of this family is like in
 itself), not what it has to do with the question: the start of "R1-Zero in small", of which everything that is right
@@ -36,7 +36,7 @@ def right_thought(task: Task, problem: Problem, completion: str, style: str | No
     return True
 
 
-class FormOnly:
+class FormatOnlyData:
     """Completions of the right form and with wrong content.
 
     Args:
@@ -63,7 +63,7 @@ class FormOnly:
             except ValueError as error:
                 self.refused[problem.id] = error
 
-    def told(self, rows: int) -> list[str]:
+    def summary(self, rows: int) -> list[str]:
         """What was taught, for the record."""
         what = "thought and answer are those" if self.style == "cot" else "answer is that"
         return [

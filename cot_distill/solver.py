@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -126,12 +127,12 @@ class CausalLMSolver:
         if not thoughts:
             return
         context = self.model.config.max_position_embeddings
-        open_ones = [
-            (i, k)
-            for i, completions in thoughts.items()
-            for k, c in enumerate(completions)
-            if not c.finished and len(prompts[i]) + len(self._thought(c)) < context
-        ]
+        # Completions, as (problem, sample), that have not ended and leave at least one token of the context.
+        open_ones = []
+        for i, completions in thoughts.items():
+            for k, completion in enumerate(completions):
+                if not completion.finished and len(prompts[i]) + len(self._thought(completion)) < context:
+                    open_ones.append((i, k))
         starts = [self._thought(thoughts[i][k]) for i, k in open_ones]
         room = Sampling(max_new_tokens=self._answer_room(problems))
         answered: list[Completion | None] = [None] * len(open_ones)

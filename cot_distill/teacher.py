@@ -228,7 +228,7 @@ def _seconds_before(folder: Path) -> float:
 def read_traces(folder: Path, task: Task, problems: Sequence[Problem]) -> dict[str, dict[str, Answer]]:
     """The different accepted traces of each problem, by its id, with their answers; each is verified again.
 
-    What is left out because it belongs to no problem here is told as a warning.
+    What is left out because it belongs to no problem here is reported as a warning.
 
     Raises:
         UserError: if the file is missing or broken, an accepted line does not fit its problem, or nothing is left.

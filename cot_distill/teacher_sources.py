@@ -132,17 +132,17 @@ def _finished_run(task: Task, folder: Path, options: TeacherOptions) -> Source:
             cure="Give a run on the same task.",
         )
     model = folder / "model"
-    longest = options.max_new_tokens or _trained_length(model)
-    return own_model(task, *_load(str(model), options), longest, f"teacher.model={folder}")
+    limit = options.max_new_tokens or _trained_length(model)
+    return own_model(task, *_load(str(model), options), limit, f"teacher.model={folder}")
 
 
 def own_model(
-    task: Task, generator: Generator, tokenizer: PreTrainedTokenizerBase, config: Any, longest: int | None, where: str
+    task: Task, generator: Generator, tokenizer: PreTrainedTokenizerBase, config: Any, limit: int | None, where: str
 ) -> Source:
     """A model that this kit trained on the task: asked and read as in its training.
 
     Args:
-        longest: tokens of a completion.
+        limit: tokens of a completion.
         where: what names the model, for messages.
     """
     from cot_distill.language_model import render_prompt
@@ -165,7 +165,7 @@ def own_model(
         prompt=prompt,
         read=read,
         price=_price_of(config),
-        max_new_tokens=longest,
+        max_new_tokens=limit,
         ask=lambda requests, sampling, keep, _: _ask(generator, requests, sampling, keep),
     )
 

@@ -27,7 +27,7 @@ from benchmarks.training.trainer_options import checked_options
 from cot_distill.generators.vllm import check_vllm
 from cot_distill.language_model import load_language_model, load_pretrained
 from cot_distill.options import ModelOptions, SFTOptions, SolverOptions
-from cot_distill.sft_examples import Left, Row, lessons, programmatic, room, tokenized
+from cot_distill.sft_examples import Reader, Row, Skipped, build_sft_examples, completion_limit, programmatic, tokenized
 from cot_distill.solver import CausalLMSolver
 
 datasets.disable_progress_bars()
@@ -100,16 +100,16 @@ def train(run: TrainingRun[SFTOptions], style: Style) -> TrainedLanguageModel:
 
     # What is learned from, and how long answers get.
     context = model.config.max_position_embeddings
-    shape = language_model_price(model.config)
-    taught = lessons(task, run.problems, tokenizer, style, options, shape, run.budget, run.seed, context)
+    reader = Reader(tokenizer, language_model_price(model.config), context)
+    taught = build_sft_examples(task, run.problems, reader, style, options, run.budget, run.seed)
     for warning in taught.warnings:
         logger.warning(warning)
-    longest = room(taught.rows, options.max_length, _test_rows(run, tokenizer, style))
+    limit = completion_limit(taught.rows, options.max_length, _test_rows(run, tokenizer, style))
     meter = Meter(run.budget)
 
     def milestone(current: PreTrainedModel, spent: Cost) -> None:
         if run.at_milestone is not None:
-            run.at_milestone(CausalLMSolver(current, tokenizer, task, style, longest, options.solver), spent)
+            run.at_milestone(CausalLMSolver(current, tokenizer, task, style, limit, options.solver), spent)
 
     trainer = PricedSFTTrainer(
         model=model,
@@ -124,7 +124,7 @@ def train(run: TrainingRun[SFTOptions], style: Style) -> TrainedLanguageModel:
     trainer.train()
     losses = [{"step": e["step"], "loss": e["loss"]} for e in trainer.state.log_history if "loss" in e]
     return TrainedLanguageModel(
-        trained_model(trainer, run.model), tokenizer, meter, losses, longest, taught.warnings, options.solver
+        trained_model(trainer, run.model), tokenizer, meter, losses, limit, taught.warnings, options.solver
     )
 
 
@@ -136,7 +136,7 @@ def _test_rows(run: TrainingRun[SFTOptions], tokenizer: PreTrainedTokenizerBase,
     prompts = run.test_prompts()
     few = prompts[:: max(1, len(prompts) // ASKED)]
     teach = programmatic(run.task, style, options.trace)
-    return list(tokenized(run.task, few, tokenizer, style, teach, Left(), options.solver.pauses))
+    return list(tokenized(run.task, few, tokenizer, style, teach, Skipped(), options.solver.pauses))
 
 
 def trained_model(trainer: Any, options: ModelOptions) -> PreTrainedModel:

@@ -1,4 +1,4 @@
-"""The options of a run as TRL's own arguments; what TRL does not know or refuses is told before anything trains."""
+"""The options of a run as TRL's own arguments; what TRL does not know or refuses is reported before anything trains."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from grpo.options import ESTIMATORS, GRPOOptions
 
 
 def arguments_of(
-    options: GRPOOptions, output_dir: Path, seed: int, longest: int, rate: float
+    options: GRPOOptions, output_dir: Path, seed: int, completion_limit: int, rate: float
 ) -> GRPOConfig | RLOOConfig:
     """TRL's arguments.
 
     Args:
-        longest: completion, in tokens.
+        completion_limit: completion, in tokens.
         rate: learning rate.
 
     Raises:
@@ -29,6 +29,8 @@ def arguments_of(
     """
     config = RLOOConfig if options.algorithm == "rloo" else GRPOConfig
     own = checked_options(options.trainer, config, "method.grpo.trainer")
+
+    # What the kit sets, then what only GRPO has, then what the user gave for TRL itself.
     values = {
         **common_arguments(options, output_dir, seed),
         "learning_rate": rate,
@@ -38,7 +40,7 @@ def arguments_of(
         "epsilon_high": options.high,
         "temperature": options.temperature,
         "shuffle_dataset": options.curriculum == "none",
-        "max_completion_length": longest,
+        "max_completion_length": completion_limit,
         "logging_steps": 1,
         **({} if config is RLOOConfig else _of_grpo(options)),
         **vllm_arguments(options),
@@ -50,6 +52,8 @@ def arguments_of(
         raise UserError(
             f"TRL refuses these options: {error}", where="method.grpo.trainer", cure="Change what it names."
         ) from None
+
+    # What TRL would accept, and what would fail or wait only when everything before is trained.
     check_vllm_generation(options.vllm, not torch.cuda.is_available(), find_spec("vllm") is not None)
     if options.vllm == "server":
         check_server(arguments)

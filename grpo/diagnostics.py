@@ -17,8 +17,20 @@ from typing import Any
 from transformers import TrainerCallback
 
 from benchmarks.statistics import pass_at_k
-from grpo.health import ERRORS, NEARLY_ALL, History, Setting, Sign, change, points, share, signed, signs, steps_of
-from grpo.thoughts import Thoughts, course
+from grpo.health import (
+    ERRORS,
+    NEARLY_ALL,
+    Finding,
+    HealthSettings,
+    History,
+    change,
+    health_checks,
+    points,
+    share,
+    signed,
+    steps_of,
+)
+from grpo.thoughts import Thoughts, compare_thoughts
 
 logger = logging.getLogger(__name__)
 
@@ -58,62 +70,62 @@ class DiagnosticsCallback(TrainerCallback):
         tell: gets each sentence.
     """
 
-    def __init__(self, setting: Setting, tell: Callable[[str], None] = logger.warning) -> None:
+    def __init__(self, setting: HealthSettings, tell: Callable[[str], None] = logger.warning) -> None:
         self.setting, self.tell = setting, tell
         self._look_at = WINDOW
-        self._told: set[str] = set()
+        self._reported: set[str] = set()
 
     def on_log(self, args, state, control, **_):
         if state.global_step < self._look_at or not state.is_world_process_zero:
             return
         self._look_at = 2 * state.global_step
-        for sign in signs(steps_of(state.log_history), self.setting):
-            if sign.name not in self._told:
-                self._told.add(sign.name)
-                self.tell(f"step {state.global_step}: {sign.text}")
+        for finding in health_checks(steps_of(state.log_history), self.setting):
+            if finding.name not in self._reported:
+                self._reported.add(finding.name)
+                self.tell(f"step {state.global_step}: {finding.text}")
 
 
 @dataclass
 class Diagnosis:
     """
     Attributes:
-        signs: of trouble; none is good news.
+        findings: signs of trouble; none is good news.
         summary: what training changed, in a sentence.
     """
 
     summary: str
-    signs: list[Sign] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
 
     @property
     def lines(self) -> list[str]:
-        return [self.summary, *(sign.text for sign in self.signs)]
+        return [self.summary, *(finding.text for finding in self.findings)]
 
 
 def diagnose(
-    history: History, setting: Setting, before: PassRates | None = None, after: PassRates | None = None
+    history: History, setting: HealthSettings, before: PassRates | None = None, after: PassRates | None = None
 ) -> Diagnosis:
     """The verdict at the end of a run.
 
     Args:
-        before, after: pass rates on the same problems; ``None`` where none were kept aside.
+        before, after: pass rates on the same problems; ``None`` where none were held out.
     """
-    found = signs(history, setting)
+    found = health_checks(history, setting)
     if before is not None and after is not None:
         found += sharpening(before, after)
     return Diagnosis(_summary(history, setting, before, after, bool(found)), found)
 
 
 def _summary(
-    history: History, setting: Setting, before: PassRates | None, after: PassRates | None, trouble: bool
+    history: History, setting: HealthSettings, before: PassRates | None, after: PassRates | None, trouble: bool
 ) -> str:
     name = setting.algorithm.upper()
     if before is not None and after is not None:
         k, ends = before.samples, [f"{rates.at(1):.1%}" for rates in (before, after)]
-        what = f"On {len(before.right)} training problems kept aside, {name} took pass@1 from {' to '.join(ends)}"
+        what = f"On {len(before.right)} training problems held out, {name} took pass@1 from {' to '.join(ends)}"
         what += f" and pass@{k} from {before.at(k):.1%} to {after.at(k):.1%}." if k > 1 else "."
         what = what.replace("%", " %")
         if before.thoughts is not None and after.thoughts is not None:
-            what += f" {course(before.thoughts, after.thoughts)}"
+            what += f" {compare_thoughts(before.thoughts, after.thoughts)}"
     elif (accuracy := change(history, "accuracy")) is not None:
         what = f"Accuracy while training went from {share(accuracy.first)} to {share(accuracy.last)}."
     else:
@@ -121,7 +133,7 @@ def _summary(
     return what if trouble else f"{what} No sign of trouble."
 
 
-def sharpening(before: PassRates, after: PassRates) -> list[Sign]:
+def sharpening(before: PassRates, after: PassRates) -> list[Finding]:
     """Whether pass@1 rose and pass@k did not (arXiv 2504.13837), by paired differences over the problems."""
     k, samples = before.samples, before.samples
     if k < 2 or len(before.right) < 2:
@@ -130,7 +142,7 @@ def sharpening(before: PassRates, after: PassRates) -> list[Sign]:
     often, often_error = _paired(before, after, k, samples)
     if often < -ERRORS * often_error:
         return [
-            Sign(
+            Finding(
                 "narrowing",
                 f"pass@{k} fell from {share(before.at(k))} to {share(after.at(k))}: problems that the start could "
                 "solve now and then are lost: use a KL penalty (beta), a higher temperature or fewer steps.",
@@ -141,7 +153,7 @@ def sharpening(before: PassRates, after: PassRates) -> list[Sign]:
     if often + often_error >= once / 2:
         return []
     return [
-        Sign(
+        Finding(
             "sharpening",
             f"pass@1 rose by {points(once)} while pass@{k} stayed ({signed(often)}): this is sharpening, the model "
             "gives more often what it could already find: new skills need harder problems, better traces to start "

@@ -14,7 +14,7 @@ from typing import Any
 
 History = Sequence[Mapping[str, Any]]  # per logged step what TRL and the trainer report
 
-SILENT = 0.5  # share of groups without a signal from which it is a fault
+ZERO_VARIANCE = 0.5  # share of zero-variance groups from which it is a fault
 CUT = 0.2  # share of completions that max_new_tokens cuts
 EXPLAINED = 0.02  # share of the rewards' variance up to which a value model is of no use
 CLIPPED = 0.2  # share of tokens (GSPO: completions) whose ratio is clipped
@@ -26,7 +26,7 @@ NEARLY_ALL = 0.95  # from this accuracy on, low entropy and groups all right are
 
 
 @dataclass(frozen=True)
-class Setting:
+class HealthSettings:
     """The options that a cure depends on.
 
     Attributes:
@@ -75,7 +75,10 @@ def change(history: History, key: str) -> Change | None:
     values = series(history, key)
     if len(values) < 6:
         return None
+
     first, last = values[: min(10, max(3, len(values) // 10))], values[-max(3, len(values) // 5) :]
+
+    # Half the mean squared difference of neighbours is the variance of one step's noise.
     noise = statistics.fmean((b - a) ** 2 for a, b in pairwise(values)) / 2
     error = math.sqrt(noise * (1 / len(first) + 1 / len(last)))
     return Change(statistics.fmean(first), statistics.fmean(last), error)
@@ -95,7 +98,7 @@ def total(history: History, key: str) -> float:
 
 
 @dataclass(frozen=True)
-class Sign:
+class Finding:
     """One finding.
 
     Attributes:
@@ -107,11 +110,11 @@ class Sign:
     text: str
 
 
-def signs(history: History, setting: Setting) -> list[Sign]:
+def health_checks(history: History, setting: HealthSettings) -> list[Finding]:
     """Everything that the steps so far show."""
     return [
         *_failures(history, setting),
-        *_silent_groups(history, setting),
+        *_zero_variance_groups(history, setting),
         *_exploited(history, setting),
         *_entropy(history, setting),
         *_divergence(history, setting),
@@ -121,45 +124,45 @@ def signs(history: History, setting: Setting) -> list[Sign]:
     ]
 
 
-def _failures(history: History, setting: Setting) -> list[Sign]:
-    names = sorted({key for entry in history for key in entry if key.startswith("failures/")})
+def _failures(history: History, setting: HealthSettings) -> list[Finding]:
+    names: set[str] = set()
+    for entry in history:
+        names |= {key for key in entry if key.startswith("failures/")}
     place = f" (the completions are in {setting.failures_file})" if setting.failures_file else ""
     return [
-        Sign(
+        Finding(
             key,
             f"The reward '{key.removeprefix('failures/')}' failed on {total(history, key):.0f} completions{place}, "
             "each of which counted 0: mend the function.",
         )
-        for key in names
+        for key in sorted(names)
     ]
 
 
-def _silent_groups(history: History, setting: Setting) -> list[Sign]:
+def _zero_variance_groups(history: History, setting: HealthSettings) -> list[Finding]:
     drawn = total(history, "groups/drawn")
     if not drawn:
         return []
-    silent, right, wrong = (
-        total(history, f"groups/{name}") / drawn for name in ("no_signal", "all_right", "all_wrong")
-    )
+    equal, right, wrong = (total(history, f"groups/{name}") / drawn for name in ("no_signal", "all_right", "all_wrong"))
     accuracy = total(history, "accuracy") / max(len(series(history, "accuracy")), 1)
     if accuracy == 0:
         cure = "start from a better checkpoint, take easier problems, or reward the form too (rewards={format: 0.1})"
-        return [Sign("nothing right", f"Not one completion was right, so the verifier taught nothing: {cure}.")]
+        return [Finding("nothing right", f"Not one completion was right, so the verifier taught nothing: {cure}.")]
     if wrong >= NEARLY_ALL:
         text = (
             f"{share(wrong)} of groups had no right completion, so the verifier taught next to nothing: start from a "
             "better checkpoint, or take easier problems."
         )
-        return [Sign("hardly anything right", text)]
-    if silent < SILENT:
+        return [Finding("hardly anything right", text)]
+    if equal < ZERO_VARIANCE:
         return []
     late = change(history, "accuracy")
     if right >= wrong and late is not None and late.last >= NEARLY_ALL:
         text = (
-            f"{share(silent)} of groups gave no signal, most because all were right: these problems are learned: "
+            f"{share(equal)} of groups had zero variance, most because all were right: these problems are learned: "
             "take harder ones, or stop here."
         )
-        return [Sign("learned", text)]
+        return [Finding("learned", text)]
     if right >= wrong:
         cure = "take harder problems, or raise the temperature"
     else:
@@ -168,11 +171,11 @@ def _silent_groups(history: History, setting: Setting) -> list[Sign]:
         cure += "; curriculum=weight asks more often what is right now and then"
     if not setting.resample and setting.algorithm in ("grpo", "rloo"):
         cure += "; resample=3 draws other prompts instead"
-    what = f"{share(silent)} of groups gave no signal ({share(right)} all right, {share(wrong)} all wrong)"
-    return [Sign("silent", f"{what}: {cure}.")]
+    what = f"{share(equal)} of groups had zero variance ({share(right)} all right, {share(wrong)} all wrong)"
+    return [Finding("silent", f"{what}: {cure}.")]
 
 
-def _exploited(history: History, setting: Setting) -> list[Sign]:
+def _exploited(history: History, setting: HealthSettings) -> list[Finding]:
     accuracy, reward = change(history, "accuracy"), change(history, "reward")
     if accuracy is None or reward is None or not accuracy.fell:
         return []
@@ -182,14 +185,14 @@ def _exploited(history: History, setting: Setting) -> list[Sign]:
         risen = [name for name, its in changes.items() if its is not None and its.rose]
         which = f"the {' and '.join(risen)} reward is" if risen else "a shaping reward is"
         text = f"A{fall[1:]} while the reward rose: {which} being exploited: give it less weight, or leave it out."
-        return [Sign("exploited", text)]
+        return [Finding("exploited", text)]
     cure = (
         "lower the learning rate" if setting.beta else "lower the learning rate, or hold on to the start with beta=0.04"
     )
-    return [Sign("falling", f"A{fall[1:]}: training does harm: {cure}.")]
+    return [Finding("falling", f"A{fall[1:]}: training does harm: {cure}.")]
 
 
-def _entropy(history: History, setting: Setting) -> list[Sign]:
+def _entropy(history: History, setting: HealthSettings) -> list[Finding]:
     entropy, accuracy = change(history, "entropy"), change(history, "accuracy")
     if entropy is None or accuracy is None:
         return []
@@ -200,14 +203,14 @@ def _entropy(history: History, setting: Setting) -> list[Sign]:
             f"{span}: it has collapsed, all completions of a prompt become alike and nothing is left to compare: "
             f"raise epsilon_high or the temperature, lower the learning rate{bonus}."
         )
-        return [Sign("entropy collapse", text)]
+        return [Finding("entropy collapse", text)]
     if entropy.rose and entropy.last > 2 * entropy.first and accuracy.fell:
         text = f"{span} while accuracy fell: the policy drifts into noise: lower the learning rate or the temperature."
-        return [Sign("noise", text)]
+        return [Finding("noise", text)]
     return []
 
 
-def _divergence(history: History, setting: Setting) -> list[Sign]:
+def _divergence(history: History, setting: HealthSettings) -> list[Finding]:
     kl = change(history, "kl")
     if kl is None or not kl.rose or kl.last < RUNAWAY:
         return []
@@ -215,10 +218,10 @@ def _divergence(history: History, setting: Setting) -> list[Sign]:
         f"The KL divergence to the start rose to {kl.last:.2g} nats a token, beta={setting.beta:g} does not hold it: "
         "raise beta, or lower the learning rate."
     )
-    return [Sign("KL runaway", text)]
+    return [Finding("KL runaway", text)]
 
 
-def _lengths(history: History, setting: Setting) -> list[Sign]:
+def _lengths(history: History, setting: HealthSettings) -> list[Finding]:
     found = []
     cut, length = change(history, "completions/clipped_ratio"), change(history, "completions/mean_length")
     accuracy = change(history, "accuracy")
@@ -227,7 +230,7 @@ def _lengths(history: History, setting: Setting) -> list[Sign]:
             f"{share(cut.last)} of the last completions were cut by max_new_tokens and so are wrong: raise it, "
             "punish length (rewards={length: 0.5}), or leave them out (trainer.mask_truncated_completions=true)."
         )
-        found.append(Sign("cut", text))
+        found.append(Finding("cut", text))
     if length is None or accuracy is None:
         return found
     span = f"completions went from {length.first:.0f} to {length.last:.0f} tokens"
@@ -237,14 +240,14 @@ def _lengths(history: History, setting: Setting) -> list[Sign]:
             cure = (
                 "the loss grpo divides by each completion's length, which favours long wrong ones: use dr_grpo or dapo"
             )
-        found.append(Sign("longer", f"{span.capitalize()} and accuracy did not rise: {cure}."))
+        found.append(Finding("longer", f"{span.capitalize()} and accuracy did not rise: {cure}."))
     if length.fell and length.last < length.first / LONGER and accuracy.fell:
         cure = "give the length reward less weight" if "length" in setting.rewards else "lower the learning rate"
-        found.append(Sign("shorter", f"{span.capitalize()} and accuracy fell: thinking is cut short: {cure}."))
+        found.append(Finding("shorter", f"{span.capitalize()} and accuracy fell: thinking is cut short: {cure}."))
     return found
 
 
-def _clipping(history: History, setting: Setting) -> list[Sign]:
+def _clipping(history: History, setting: HealthSettings) -> list[Finding]:
     key = "cispo_clip_ratio" if setting.loss_type == "cispo" else "clip_ratio/region_mean"
     clip = change(history, key)
     if clip is None or clip.last < CLIPPED:
@@ -253,10 +256,10 @@ def _clipping(history: History, setting: Setting) -> list[Sign]:
         f"{share(clip.last)} of the ratios are clipped: each update goes too far from the policy that wrote the "
         "completions: lower the learning rate, or use them less often (trainer.num_iterations)."
     )
-    return [Sign("clipping", text)]
+    return [Finding("clipping", text)]
 
 
-def _forecast(history: History) -> list[Sign]:
+def _forecast(history: History) -> list[Finding]:
     """Of PPO's value model."""
     explained = change(history, "value/explained")
     if explained is None or explained.last > EXPLAINED:
@@ -265,7 +268,7 @@ def _forecast(history: History) -> list[Sign]:
         f"The value model explains nothing: {share(explained.last)} of the variance of what followed, at the end: "
         "without it PPO is REINFORCE: raise value.learning_rate, or take algorithm=grpo or rloo, which need none."
     )
-    return [Sign("value", text)]
+    return [Finding("value", text)]
 
 
 def share(value: float) -> str:

@@ -33,7 +33,10 @@ def _trained(model: nn.Module, state: Mapping[Any, Any] | None) -> dict[str, int
     learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
     kept = None
     if state is not None:
-        kept = _bytes([t for p in learning for t in state.get(p, {}).values() if isinstance(t, Tensor)])
+        tensors: list[Tensor] = []
+        for parameter in learning:
+            tensors += [value for value in state.get(parameter, {}).values() if isinstance(value, Tensor)]
+        kept = _bytes(tensors)
     return {"weights": _weights(model), "gradients": _bytes(learning), "optimizer": kept}
 
 

@@ -102,8 +102,8 @@ class GRPO(LanguageModelMethod[GRPOOptions]):
         lines += policy.diagnosis.lines
         diagnostics = notes.policy_diagnostics(policy, seen["start"])
         if student is not None:
-            lines += notes.pupil_notes(run, student, seen["policy"])
-            diagnostics["pupil"] = notes.pupil_diagnostics(student, seen["policy"])
+            lines += notes.student_notes(run, student, seen["policy"])
+            diagnostics["pupil"] = notes.student_diagnostics(student, seen["policy"])
 
         result = student or policy
         return trained_language_model(result, result.solver(run.task, "cot"), lines, diagnostics)

@@ -1,4 +1,4 @@
-"""What a run of GRPO leaves in its record: start, measures, and what a pupil learned, in plain words."""
+"""What a run of GRPO leaves in its record: start, measures, and what a student learned, in plain words."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from benchmarks.method import TrainingRun
     from grpo.options import GRPOOptions
-    from grpo.student import TaughtPupil
+    from grpo.student import TaughtStudent
     from grpo.train import TrainedPolicy
 
 
@@ -32,7 +32,7 @@ def policy_notes(run: TrainingRun[GRPOOptions], result: TrainedPolicy, start_acc
     elif options.start != "model":
         notes.append(f"Starts from {options.start}, whose own training is not counted; it solved {start_accuracy:.1%}.")
     if result.before is not None:
-        notes.append(f"{len(result.before.right)} of {len(run.problems)} training problems are kept aside for pass@k.")
+        notes.append(f"{len(result.before.right)} of {len(run.problems)} training problems are held out for pass@k.")
     if result.difficulty is not None:
         share = _share(run, result.difficulty["cost"])
         notes.append(f"The curriculum's pass rates of the start checkpoint took {share} of the budget.")
@@ -49,7 +49,7 @@ def policy_diagnostics(result: TrainedPolicy, start_accuracy: float) -> dict[str
         "start_cost": result.start_cost.to_dict(),
         "history": result.steps,
         "verdict": result.diagnosis.lines,
-        "signs": [sign.name for sign in result.diagnosis.signs],
+        "signs": [finding.name for finding in result.diagnosis.findings],
         "before": None if result.before is None else result.before.to_dict(),
         "after": None if result.after is None else result.after.to_dict(),
         "difficulty": result.difficulty,
@@ -57,18 +57,18 @@ def policy_diagnostics(result: TrainedPolicy, start_accuracy: float) -> dict[str
     }
 
 
-def pupil_notes(run: TrainingRun[GRPOOptions], result: TaughtPupil, policy_accuracy: float) -> list[str]:
-    """What the pupil learned from, and what each phase took."""
+def student_notes(run: TrainingRun[GRPOOptions], result: TaughtStudent, policy_accuracy: float) -> list[str]:
+    """What the student learned from, and what each phase took."""
     found, own, size = result.teaching, result.model.num_parameters(), result.policy.model.num_parameters()
     parts = {name: _share(run, cost.to_dict()) for name, cost in result.costs.items()}
     kind = "of the same size" if own == size else f"with {own / size:.2g} times its parameters ({own:,})"
     notes = [
         f"The policy solved {policy_accuracy:.1%} after GRPO and wrote {found['written']} traces, of which the "
         f"verifier accepted {found['acceptance_per_sample']:.1%} ({found['different']} different, some for "
-        f"{found['acceptance_per_problem']:.1%} of the problems asked). The accuracy here is that of a pupil {kind}, "
+        f"{found['acceptance_per_problem']:.1%} of the problems asked). The accuracy here is that of a student {kind}, "
         "which learned from them alone.",
-        f"Of the budget the policy took {parts['policy']}, writing {parts['writing']}, the pupil {parts['pupil']}. "
-        "Points of the learning curve before the pupil began are the policy's.",
+        f"Of the budget the policy took {parts['policy']}, writing {parts['writing']}, the student {parts['pupil']}. "
+        "Points of the learning curve before the student began are the policy's.",
     ]
     if found["written"] < found["asked"]:
         notes.append(
@@ -76,11 +76,11 @@ def pupil_notes(run: TrainingRun[GRPOOptions], result: TaughtPupil, policy_accur
             "traces asked for were not written."
         )
     if path := run.options.pupil.model.path:
-        notes.append(f"The pupil starts from the pretrained model {path}: knowledge that is not in the budget.")
+        notes.append(f"The student starts from the pretrained model {path}: knowledge that is not in the budget.")
     return [*notes, *result.warnings]
 
 
-def pupil_diagnostics(result: TaughtPupil, policy_accuracy: float) -> dict[str, Any]:
+def student_diagnostics(result: TaughtStudent, policy_accuracy: float) -> dict[str, Any]:
     return {
         "policy_accuracy": policy_accuracy,
         "policy_parameters": result.policy.model.num_parameters(),

@@ -63,29 +63,33 @@ class ValueOptions:
         for name in ("gamma", "gae_lambda"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UserError(
-                    f"{name} is {getattr(self, name)}.", where=f"method.grpo.value.{name}", cure="Give 0 to 1."
+                    f"{name} must be between 0 and 1, not {getattr(self, name)}.",
+                    where=f"method.grpo.value.{name}",
+                    cure="Give for example 0.95.",
                 )
         for name in ("coefficient", "clip"):
             if not getattr(self, name) > 0:
                 raise UserError(
-                    f"{name} is {getattr(self, name)}.", where=f"method.grpo.value.{name}", cure="Give more than 0."
+                    f"{name} must be above 0, not {getattr(self, name)}.",
+                    where=f"method.grpo.value.{name}",
+                    cure="Give for example 0.5.",
                 )
 
 
 @dataclass(frozen=True)
-class PupilOptions:
+class StudentOptions:
     """A second model that learns what the policy writes: RL first, then distillation (DeepSeek-R1, arXiv 2501.12948,
     section 2.4), all from one budget.
 
     Attributes:
         samples: traces of each training problem that the policy writes, one of every problem before the second of
-            any; 0: there is no pupil, and the run ends with the policy.
+            any; 0: there is no student, and the run ends with the policy.
         policy_share: of the budget for the policy, its start checkpoint included.
         writing_share: of the budget at which writing ends, if the samples are not all there by then. What is left
-            teaches the pupil.
+            teaches the student.
         temperature: of writing; ``None``: that of the groups.
-        model: the pupil's, by default a fresh one as in ``model``.
-        distillation: how the pupil is trained.
+        model: the student's, by default a fresh one as in ``model``.
+        distillation: how the student is trained.
     """
 
     samples: int = 0
@@ -97,37 +101,47 @@ class PupilOptions:
 
     def __post_init__(self) -> None:
         if self.samples < 0:
-            raise UserError(f"{self.samples} traces.", where="samples", cure="Give 1 or more, or 0 for no pupil.")
+            raise UserError(
+                f"samples must be 0 or more, not {self.samples}.", where="samples", cure="Give 0 for no student."
+            )
         for key in ("policy_share", "writing_share"):
             if not 0 < getattr(self, key) < 1:
-                raise UserError(f"{getattr(self, key)} is no share.", where=key, cure="Give a number between 0 and 1.")
+                raise UserError(
+                    f"{key} must be between 0 and 1, not {getattr(self, key)}.", where=key, cure="Give for example 0.5."
+                )
         if self.share <= 0:
             raise UserError(
-                f"the policy ({self.policy_share:g}) and writing ({self.writing_share:g}) leave the pupil nothing.",
+                f"the policy ({self.policy_share:g}) and writing ({self.writing_share:g}) leave the student nothing.",
                 where="policy_share",
                 cure="Give shares that add up to less than 1.",
             )
         if self.temperature is not None and not 0 <= self.temperature < math.inf:
-            raise UserError(f"{self.temperature} is no temperature.", where="temperature", cure="Give 0 or more.")
+            raise UserError(
+                f"temperature must be 0 or more, not {self.temperature}.",
+                where="temperature",
+                cure="Give for example 1.",
+            )
         if self.temperature == 0 and self.samples > 1:
             raise UserError(
-                f"{self.samples} greedy traces of a problem are all alike.",
+                f"samples must be 1 at temperature 0, not {self.samples}: greedy traces of a problem are all alike.",
                 where="temperature",
                 cure="Give a temperature such as 1, or samples=1.",
             )
         own = self.distillation
         if own.model != OwnModel():
             raise UserError(
-                "the pupil's model is 'model'.", where="distillation.model", cure="Set pupil.model instead."
+                "the student's model is 'model'.", where="distillation.model", cure="Set pupil.model instead."
             )
         if own.trace is not None or own.traces is not None or own.content != "right":
             raise UserError(
-                "the policy is the pupil's teacher.", where="distillation", cure="Leave trace, traces and content out."
+                "the policy is the student's teacher.",
+                where="distillation",
+                cure="Leave trace, traces and content out.",
             )
 
     @property
     def share(self) -> float:
-        """The least that is left for the pupil's training."""
+        """The least that is left for the student's training."""
         return 1 - self.policy_share - self.writing_share
 
 
@@ -179,7 +193,7 @@ class GRPOOptions:
             not measured by then count as neither easy nor hard.
         max_new_tokens: longest completion; ``None``: what the start checkpoint was taught, or a quarter more than the
             longest programmatic trace; 512 for a pretrained model and for families without one.
-        held_out: training problems that are kept aside (but no more than a tenth), on which pass@1 and pass@k are
+        held_out: training problems that are not learned (but no more than a tenth), on which pass@1 and pass@k are
             taken before and after, off the clock; 0: none.
         held_out_samples: completions of each, and the largest k.
         value: PPO's value model.
@@ -222,7 +236,7 @@ class GRPOOptions:
     solver: SolverOptions = field(default_factory=SolverOptions)
     vllm: str = "none"
     trainer: dict[str, Any] = field(default_factory=dict)
-    pupil: PupilOptions = field(default_factory=PupilOptions)
+    pupil: StudentOptions = field(default_factory=StudentOptions)
     model: OwnModel = field(default_factory=OwnModel)
 
     def __post_init__(self) -> None:
@@ -234,14 +248,16 @@ class GRPOOptions:
         for name, example in shares.items():
             if not 0 < getattr(self, name) < 1:
                 raise UserError(
-                    f"{name} is {getattr(self, name)}, it must lie between 0 and 1.",
+                    f"{name} must be between 0 and 1, not {getattr(self, name)}.",
                     where=f"method.grpo.{name}",
                     cure=f"Give for example {example}.",
                 )
         for name, least in (("resample", 0), ("curriculum_samples", 1), ("held_out", 0), ("held_out_samples", 1)):
             if getattr(self, name) < least:
                 raise UserError(
-                    f"{name} is {getattr(self, name)}.", where=f"method.grpo.{name}", cure=f"Give {least} or more."
+                    f"{name} must be {least} or more, not {getattr(self, name)}.",
+                    where=f"method.grpo.{name}",
+                    cure=f"Give {least} or more.",
                 )
         if self.distillation.model != OwnModel():
             raise UserError(
@@ -264,13 +280,13 @@ class GRPOOptions:
     def _check_batch(self) -> None:
         if self.num_generations < 2:
             raise UserError(
-                f"a group of {self.num_generations} has no relative advantage.",
+                f"num_generations must be 2 or more, not {self.num_generations}: one completion has no group.",
                 where="method.grpo.num_generations",
                 cure="Give 2 or more.",
             )
         if self.batch_size < 1 or self.batch_size % self.num_generations:
             raise UserError(
-                f"batch_size {self.batch_size} is no multiple of num_generations {self.num_generations}.",
+                f"batch_size must be a multiple of num_generations ({self.num_generations}), not {self.batch_size}.",
                 where="method.grpo.batch_size",
                 cure=f"Give for example {self.num_generations * max(1, self.batch_size // self.num_generations)}.",
             )
@@ -318,7 +334,9 @@ class GRPOOptions:
                 )
             if not math.isfinite(weight) or weight == 0:
                 raise UserError(
-                    f"a weight of {weight:g}.", where=where, cure="Give a number other than 0, such as 0.1."
+                    f"a weight must be a number other than 0, not {weight:g}.",
+                    where=where,
+                    cure="Give a number other than 0, such as 0.1.",
                 )
 
     @property
@@ -346,7 +364,12 @@ class GRPOOptions:
 
 def _one_of(value: str, known: Iterable[str], name: str) -> None:
     if value not in known:
-        raise UserError(f"there is no {name} '{value}'.", where=f"method.grpo.{name}", cure=did_you_mean(value, known))
+        choices = ", ".join(f"'{choice}'" for choice in known)
+        raise UserError(
+            f"{name} must be one of {choices}, not '{value}'.",
+            where=f"method.grpo.{name}",
+            cure=did_you_mean(value, known),
+        )
 
 
 def _usual(option: Field[Any]) -> Any:

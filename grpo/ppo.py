@@ -86,6 +86,8 @@ class PPOTrainer(OwnAdvantages):
 
     def judged(self, batch: dict[str, Any], rewards: torch.Tensor) -> dict[str, torch.Tensor]:
         mask = batch["completion_mask"]
+
+        # Values and rewards of each token, [completions, tokens]; the verifier's reward stands on the last one.
         with torch.no_grad(), self.timed("log_probabilities"):
             size = self.args.per_device_train_batch_size  # several batches at once need no more memory than one
             parts = zip(*(tensor.split(size) for tensor in _sequences(batch)), strict=True)
@@ -95,6 +97,8 @@ class PPOTrainer(OwnAdvantages):
             if self.penalty:
                 added, divergence = self._divergence(batch)
                 token_rewards = token_rewards - self.penalty * divergence * mask
+
+        # Advantages from before whitening are what the value model has to explain.
         options = self.value_options
         values = values * mask
         advantages = generalised_advantages(token_rewards, values, options.gamma, options.gae_lambda)
@@ -136,7 +140,7 @@ class PPOTrainer(OwnAdvantages):
             left = (followed - values)[inside].var(correction=0)
             metrics["value/explained"].append((1 - left / variance).item())
 
-    def without_signal(self, rewards: torch.Tensor) -> list[bool]:
+    def zero_variance(self, rewards: torch.Tensor) -> list[bool]:
         """A group of equals teaches too, as far as the value model did not expect it."""
         return [False] * (len(rewards) // self.num_generations)
 
@@ -147,11 +151,14 @@ class PPOTrainer(OwnAdvantages):
     ) -> torch.Tensor:
         """The policy's clipped loss (equation 7), and beside it the value model's."""
         policy = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+
+        # The value model forecasts the same tokens: [batch, tokens].
         ids, attention, completion = _sequences(inputs)
         self.charge_value_model(*ids.shape)
         values = self.forecast(ids, attention, completion)
         mask, clip = inputs["completion_mask"], self.value_options.clip
         loss = value_loss(values, inputs["values"], inputs["returns"], mask, clip)
+
         self._metrics["train"]["policy_loss"].append(policy.item())
         self._metrics["train"]["value/loss"].append(loss.item())
         return policy + self.value_options.coefficient * loss / self.current_gradient_accumulation_steps
@@ -215,6 +222,7 @@ def generalised_advantages(
     Args:
         rewards, values: ``[batch, tokens]``, zero behind a completion's end.
     """
+    # From the last token backwards, one column of the batch at a time.
     steps = []
     ahead = next_value = torch.zeros(len(rewards), device=rewards.device)
     for t in reversed(range(rewards.shape[1])):

@@ -36,14 +36,14 @@ def build_rewards(
     task: Task,
     problems: Sequence[Problem],
     options: GRPOOptions,
-    longest: int,
+    completion_limit: int,
     own: dict[str, Reward],
     output_dir: Path,
 ) -> tuple[list[Guarded], list[float]]:
     """The reward functions, the verifier first, and their weights.
 
     Args:
-        longest: tokens after which a completion is cut.
+        completion_limit: tokens after which a completion is cut.
         own: what :func:`own_rewards` gave.
         output_dir: gets the file of failures.
 
@@ -52,7 +52,7 @@ def build_rewards(
     """
     known: dict[str, Reward] = {
         "format": format_reward(task, problems, "cot"),
-        "length": overlong_reward(longest),
+        "length": overlong_reward(completion_limit),
         "score": score_reward(task, problems, "cot"),
         **own,
     }

@@ -12,12 +12,12 @@ from benchmarks.task import Task
 from benchmarks.training.budget import Budget, Meter
 from cot_distill.language_model import from_scratch, load_language_model, load_pretrained
 from cot_distill.options import ModelOptions
-from cot_distill.sft_examples import room_for
+from cot_distill.sft_examples import completion_limit_for
 from cot_distill.traces import TEACHERS
 from cot_distill.train import TrainedLanguageModel
 from grpo.options import GRPOOptions
 
-UNTAUGHT = 512  # TRL's longest completion, for a model that no trace of this kit taught how much to write
+DEFAULT_MAX_NEW_TOKENS = 512  # TRL's longest completion, for a model that no trace of this kit taught how much to write
 WHERE = "method.grpo.start"
 
 
@@ -35,18 +35,18 @@ def given_start(
     Raises:
         UserError: if it cannot be loaded, or is a run that did not learn to think about this task.
     """
-    longest = options.max_new_tokens
+    limit = options.max_new_tokens
     if options.start == "model":
         model, tokenizer = load_language_model(model_options, task, seed)
     else:
         folder = _model_folder(options.start, task)
         model, tokenizer = load_pretrained(folder, where=WHERE, quantize=model_options.quantize)
         if folder != options.start:  # a run, which knows how much it was taught to write
-            longest = longest or model.generation_config.max_new_tokens
+            limit = limit or model.generation_config.max_new_tokens
     pretrained = not from_scratch(tokenizer)
-    if longest is None and not pretrained and task.family in TEACHERS:
-        longest = room_for(task, problems, tokenizer, "cot", options.distillation.max_length)
-    return TrainedLanguageModel(model, tokenizer, Meter(budget), [], longest or UNTAUGHT), pretrained
+    if limit is None and not pretrained and task.family in TEACHERS:
+        limit = completion_limit_for(task, problems, tokenizer, "cot", options.distillation.max_length)
+    return TrainedLanguageModel(model, tokenizer, Meter(budget), [], limit or DEFAULT_MAX_NEW_TOKENS), pretrained
 
 
 def check_start(options: GRPOOptions, task: Task) -> None:

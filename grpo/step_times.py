@@ -32,7 +32,7 @@ class StepTimesMixin:
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._seconds: defaultdict[str, float] = defaultdict(float)
         self._inner: list[float] = []  # of each part that is open, seconds of those inside it
-        self._told_at = 0.0
+        self._logged_at = 0.0
         super().__init__(*args, **kwargs)
         self.add_callback(_OptimizerTimes(self))  # type: ignore[attr-defined]  # of the Trainer behind the mixin
 
@@ -52,7 +52,7 @@ class StepTimesMixin:
     def begin(self) -> None:
         """The first step does; what a resumed run had spent before is restored."""
         self._seconds.clear()
-        self._told_at = self.meter.spent.seconds
+        self._logged_at = self.meter.spent.seconds
 
     # --- the Trainer's methods ------------------------------------------------------------------
 
@@ -97,8 +97,8 @@ class StepTimesMixin:
     def _times(self) -> dict[str, float]:
         """Seconds since the last log."""
         now = self.meter.spent.seconds
-        took = now - self._told_at
-        seconds, self._seconds, self._told_at = self._seconds, defaultdict(float), now
+        took = now - self._logged_at
+        seconds, self._seconds, self._logged_at = self._seconds, defaultdict(float), now
         seconds["rest"] += took - math.fsum(seconds.values())
         return {STEP: took, **{f"time/{part}": seconds[part] for part in PARTS}}
 

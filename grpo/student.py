@@ -1,7 +1,7 @@
-"""RL first, then distillation: the policy that GRPO trained writes traces, and a pupil learns those that are right.
+"""RL first, then distillation: the policy that GRPO trained writes traces, and a student learns those that are right.
 
 DeepSeek-R1 (arXiv 2501.12948, section 2.4) makes its small models in this way. Here all of it comes from one budget:
-the policy with its start checkpoint, the writing of traces, right or wrong, and the pupil's training. Traces stand in
+the policy with its start checkpoint, the writing of traces, right or wrong, and the student's training. Traces stand in
 the form of ``reasoning-kit teach``, so that others can learn from them too.
 """
 
@@ -43,13 +43,13 @@ from grpo.options import GRPOOptions
 from grpo.train import TrainedPolicy
 from grpo.train import train as train_policy
 
-POLICY, WRITTEN, PUPIL = "policy", "traces", "pupil"  # folders of a run; the first and the last also of its trainer
+POLICY, WRITTEN, STUDENT = "policy", "traces", "pupil"  # folders of a run; the first and the last also of its trainer
 WHERE = "method.grpo.pupil"
 
 
 @dataclass(kw_only=True)
-class TaughtPupil(TrainedLanguageModel):
-    """A pupil; its meter holds what the whole run spent.
+class TaughtStudent(TrainedLanguageModel):
+    """A student; its meter holds what the whole run spent.
 
     Attributes:
         policy: its teacher, whose model is on the CPU.
@@ -62,7 +62,7 @@ class TaughtPupil(TrainedLanguageModel):
     costs: dict[str, Cost]
 
 
-def train(run: TrainingRun[GRPOOptions]) -> TaughtPupil:
+def train(run: TrainingRun[GRPOOptions]) -> TaughtStudent:
     """Train a policy, let it write, and train a student, until the budget is spent.
 
     Milestones before the policy's share ends are of the policy, those in the student's training of the student; while
@@ -74,13 +74,13 @@ def train(run: TrainingRun[GRPOOptions]) -> TaughtPupil:
         UserError: as :func:`grpo.train.train`; if the student's model cannot be loaded, or the verifier accepts
             nothing that the policy writes.
     """
-    options, pupil, keep = run.options, run.options.pupil, run.keep
+    options, own, keep = run.options, run.options.pupil, run.keep
     if keep is None:
         raise ValueError("a run that teaches a student must have a folder to keep what its policy writes")
-    learner = checked_student(run.task, options, run.model)
+    student_model = checked_student(run.task, options, run.model)
 
     # Phase 1: the policy.
-    policy = train_policy(run.phase(POLICY, pupil.policy_share))
+    policy = train_policy(run.phase(POLICY, own.policy_share))
     run.ended("policy", policy.solver(run.task, "cot"))
     policy.model.generation_config.max_new_tokens = policy.max_new_tokens
     policy.model.save_pretrained(keep / POLICY)
@@ -93,7 +93,7 @@ def train(run: TrainingRun[GRPOOptions]) -> TaughtPupil:
         if run.checkpoints.stop():
             raise SystemExit(STOPPED)
 
-    teaching, writing = write(replace(run, budget=run.budget.share(pupil.writing_share)), policy, written)
+    teaching, writing = write(replace(run, budget=run.budget.share(own.writing_share)), policy, written)
     if not teaching["accepted"]:
         raise UserError(
             f"the verifier accepted none of the {teaching['written']} traces that the policy wrote.",
@@ -105,10 +105,12 @@ def train(run: TrainingRun[GRPOOptions]) -> TaughtPupil:
     # Phase 3: the student, from what is left.
     policy.model.to("cpu")  # type: ignore[arg-type]  # room for the student
     before = policy.meter.spent + writing
-    distillation = replace(pupil.distillation, traces=str(keep / WRITTEN), solver=options.solver)
-    last = run.rest(before, options=distillation, model=learner, folder=run.folder / PUPIL, test_prompts=lambda: ())
+    distillation = replace(own.distillation, traces=str(keep / WRITTEN), solver=options.solver)
+    last = run.rest(
+        before, options=distillation, model=student_model, folder=run.folder / STUDENT, test_prompts=lambda: ()
+    )
     taught = distill(last, "cot")
-    return TaughtPupil(
+    return TaughtStudent(
         model=taught.model,
         tokenizer=taught.tokenizer,
         meter=Meter(run.budget, before + taught.meter.spent),
@@ -128,15 +130,15 @@ def checked_student(task: Task, options: GRPOOptions, model_options: ModelOption
     Raises:
         UserError: naming the option.
     """
-    learner = options.pupil.model.over(model_options, "method.grpo.pupil.model")
+    student_model = options.pupil.model.over(model_options, "method.grpo.pupil.model")
     checked_options(options.pupil.distillation.trainer, SFTConfig, f"{WHERE}.distillation.trainer")
     if int(os.environ.get("WORLD_SIZE", 1)) > 1:
         raise UserError("traces are written in one process only.", where=WHERE, cure="Start one process.")
     try:
-        model_config(learner, len(load_tokenizer(learner, task)))
+        model_config(student_model, len(load_tokenizer(student_model, task)))
     except UserError as error:
-        raise UserError(error.what, where=f"{WHERE}.model.path={learner.path}", cure=error.cure) from None
-    return learner
+        raise UserError(error.what, where=f"{WHERE}.model.path={student_model.path}", cure=error.cure) from None
+    return student_model
 
 
 def write(
@@ -157,18 +159,9 @@ def write(
         the content of ``teacher.json``, and what all of it cost.
     """
     assert run.keep is not None
-    task, problems, options, seed, checkpoints = run.task, run.problems, run.options, run.seed, run.checkpoints
+    task, problems, options, checkpoints = run.task, run.problems, run.options, run.checkpoints
     folder, samples = run.keep / WRITTEN, options.pupil.samples
-    drawn = options.temperature if options.pupil.temperature is None else options.pupil.temperature
-    configuration = {
-        "task": task.name,
-        "problems": Splits(list(problems), []).fingerprint,
-        "model": f"the policy of this run ({_weights(run.keep / POLICY)})",  # another policy's traces are not its own
-        "temperature": drawn,
-        "max_new_tokens": policy.max_new_tokens,
-        "batch_size": options.batch_size,
-        "seed": seed,
-    }
+    configuration = _configuration(run, policy)
     generator = TransformersGenerator(policy.model, policy.tokenizer, options.batch_size)
     source = own_model(task, generator, policy.tokenizer, policy.model.config, policy.max_new_tokens, WHERE)
     shape = language_model_price(policy.model.config)
@@ -179,7 +172,7 @@ def write(
     def ask(part: Sequence[int], sample: int, number: int) -> list[Row]:
         started, replies = time.perf_counter(), dict[int, Completion]()
         requests = [(source.prompt(problems[index]), sample) for index in part]
-        sampling = Sampling(1, drawn, 1.0, source.max_new_tokens, seed + 1000 * number)
+        sampling = Sampling(1, configuration["temperature"], 1.0, source.max_new_tokens, run.seed + 1000 * number)
         source.ask(requests, sampling, replies.update, True)
         rows = [judged(task, problems[i], sample, replies[at], source, POLICY) for at, i in enumerate(part)]
         prompt = max(reply.prompt_tokens or 0 for reply in replies.values())
@@ -191,7 +184,7 @@ def write(
     with SampleLog(folder / TRACES, configuration, fresh=True, tell=checkpoints.tell) as log:
         if log.rows:
             checkpoints.tell(f"{len(log.rows)} traces are on the disk already: they are charged, not written again.")
-        for number, (sample, part) in enumerate(_batches(len(problems), samples, options.batch_size, seed)):
+        for number, (sample, part) in enumerate(_batches(len(problems), samples, options.batch_size, run.seed)):
             if meter.progress >= 1:
                 break
             keys = [(problems[index].id, sample) for index in part]
@@ -205,6 +198,22 @@ def write(
     found |= {"seconds": meter.spent.seconds, "base_url": None, "configuration": configuration}
     write_atomically(folder / SUMMARY, json.dumps(found, indent=1))
     return found, meter.spent
+
+
+def _configuration(run: TrainingRun[GRPOOptions], policy: TrainedLanguageModel) -> dict[str, Any]:
+    """Everything that decides what the policy writes: traces of another configuration are not this run's."""
+    assert run.keep is not None
+    options = run.options
+    own = options.pupil.temperature
+    return {
+        "task": run.task.name,
+        "problems": Splits(list(run.problems), []).fingerprint,
+        "model": f"the policy of this run ({_weights(run.keep / POLICY)})",  # another policy's traces are not its own
+        "temperature": options.temperature if own is None else own,
+        "max_new_tokens": policy.max_new_tokens,
+        "batch_size": options.batch_size,
+        "seed": run.seed,
+    }
 
 
 def _batches(problems: int, samples: int, size: int, seed: int) -> Iterator[tuple[int, Sequence[int]]]:

@@ -20,7 +20,7 @@ SHOWN = 6  # completions that are kept to be read
 
 @dataclass
 class Thoughts:
-    """Those of a policy on problems kept aside.
+    """Those of a policy on problems held out.
 
     Attributes:
         right: completions whose thought holds step by step and leads to the label.
@@ -78,7 +78,7 @@ class Thoughts:
         }
 
 
-def course(before: Thoughts, after: Thoughts) -> str:
+def compare_thoughts(before: Thoughts, after: Thoughts) -> str:
     """In a sentence or two, what training made of the thoughts."""
     text = (
         f"Right thoughts went from {before.share:.1%} to {after.share:.1%} of completions, their mean length from "

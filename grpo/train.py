@@ -3,7 +3,7 @@
 The advantage of a completion is its reward minus the mean of its group (DeepSeekMath, arXiv 2402.03300, equation 3,
 there also divided by the group's standard deviation); the reward is the task's verifier, and what the options add to
 it. Everything that led to the result is paid from the run's own budget: the start checkpoint's training, measuring how
-hard problems are, and groups that are skipped. Pass rates before and after, on training problems kept aside from both
+hard problems are, and groups that are skipped. Pass rates before and after, on training problems held out from both
 phases, are evaluation and off the clock.
 """
 
@@ -26,6 +26,7 @@ from benchmarks.task import Task
 from benchmarks.training.budget import Meter
 from benchmarks.training.trainer import BudgetCallback
 from cot_distill.generators.base import Sampling
+from cot_distill.generators.transformers import TransformersGenerator
 from cot_distill.generators.vllm import check_vllm
 from cot_distill.language_model import render_prompt
 from cot_distill.options import ModelOptions
@@ -34,9 +35,9 @@ from cot_distill.traces import TEACHERS
 from cot_distill.train import TrainedLanguageModel, lora, quiet, trained_model
 from cot_distill.train import train as distill
 from grpo.arguments import arguments_of
-from grpo.curriculum import arranged, keep_aside, right_counts
+from grpo.curriculum import arranged, hold_out, right_counts
 from grpo.diagnostics import Diagnosis, DiagnosticsCallback, PassRates, diagnose
-from grpo.health import Setting, steps_of
+from grpo.health import HealthSettings, steps_of
 from grpo.memory import Memory, held
 from grpo.options import GRPOOptions
 from grpo.ppo import PPOTrainer
@@ -59,10 +60,10 @@ class TrainedPolicy(TrainedLanguageModel):
 
     Attributes:
         start_cost: the start checkpoint's part of the cost.
-        steps: per step what TRL and the trainer report (reward, silent groups, entropy, KL, lengths).
+        steps: per step what TRL and the trainer report (reward, zero-variance groups, entropy, KL, lengths).
         history: those in which completions were written, all unless they are used several times.
         diagnosis: what these numbers say.
-        before, after: pass rates on the problems that were kept aside.
+        before, after: pass rates on the problems that were held out.
         memory: what training holds: bytes of each model's weights, gradients and optimiser state.
         difficulty: what the curriculum measured: right completions of each training problem, and what it cost.
     """
@@ -91,7 +92,7 @@ def train(run: TrainingRun[GRPOOptions]) -> TrainedPolicy:
     options = run.options
     groups = check_arguments(run)
     own = own_rewards(options)
-    learned, aside = keep_aside(run.problems, options.held_out, groups, run.seed)
+    learned, held_out = hold_out(run.problems, options.held_out, groups, run.seed)
     _check_problems(learned, groups)
 
     start, pretrained = _start(run, learned)
@@ -102,9 +103,9 @@ def train(run: TrainingRun[GRPOOptions]) -> TrainedPolicy:
     policy = _Policy(rest, start, groups, pretrained)
     run.ended("start", policy.solver(start.model))
 
-    guards, weights = build_rewards(run.task, run.problems, options, policy.longest, own, run.folder)
+    guards, weights = build_rewards(run.task, run.problems, options, policy.completion_limit, own, run.folder)
     policy.arguments.reward_weights = weights
-    setting = Setting(
+    setting = HealthSettings(
         options.loss_type,
         policy.arguments.beta,
         options.resample,
@@ -115,7 +116,7 @@ def train(run: TrainingRun[GRPOOptions]) -> TrainedPolicy:
     )
 
     # Pass rates of the start, off the clock; then the order of the problems, which is paid for.
-    before = policy.pass_rates(start.model, aside, guards[0])
+    before = policy.pass_rates(start.model, held_out, guards[0])
     meter = Meter(rest.budget)
     difficulty, order = _difficulty(policy, learned, guards[0], meter)
     guards[0].take()  # failures until here are not of a step
@@ -128,13 +129,13 @@ def train(run: TrainingRun[GRPOOptions]) -> TrainedPolicy:
     steps = steps_of(trainer.state.log_history)
     history = [entry for entry in steps if "reward" in entry]
     model = trained_model(trainer, run.model)
-    after = policy.pass_rates(model, aside, guards[0])
+    after = policy.pass_rates(model, held_out, guards[0])
     return TrainedPolicy(
         model=model,
         tokenizer=start.tokenizer,
         meter=Meter(run.budget, start.meter.spent + meter.spent),
         losses=[*start.losses, *({"step": e["step"], "loss": e["loss"]} for e in history if "loss" in e)],
-        max_new_tokens=policy.longest,
+        max_new_tokens=policy.completion_limit,
         warnings=start.warnings,
         solving=options.solver,
         start_cost=start.meter.spent,
@@ -178,17 +179,19 @@ class _Policy:
     ) -> None:
         options = run.options
         self.run, self.start, self.groups = run, start, groups
-        self.longest = options.max_new_tokens or start.max_new_tokens
+        self.completion_limit = options.max_new_tokens or start.max_new_tokens
         # A pretrained model, or one that language models taught, thinks in words of its own.
         self.checkable = not pretrained and run.task.family in TEACHERS and options.distillation.traces is None
 
         rate = options.rate(pretrained, run.model.lora_rank > 0)
-        self.arguments = arguments_of(options, run.folder, run.seed, self.longest, rate)
+        self.arguments = arguments_of(options, run.folder, run.seed, self.completion_limit, rate)
         if start.model.device != self.arguments.device and run.model.quantize == "none":
             start.model.to(self.arguments.device)  # type: ignore[arg-type]  # what is measured before training, too
 
     def solver(self, model: PreTrainedModel) -> CausalLMSolver:
-        return CausalLMSolver(model, self.start.tokenizer, self.run.task, "cot", self.longest, self.run.options.solver)
+        return CausalLMSolver(
+            model, self.start.tokenizer, self.run.task, "cot", self.completion_limit, self.run.options.solver
+        )
 
     def count(
         self,
@@ -200,12 +203,12 @@ class _Policy:
     ) -> Iterator[tuple[list[int], Cost]]:
         """Right completions of each problem, batch by batch, and what each batch cost."""
         options = self.run.options
-        sampling = Sampling(samples, options.temperature, 1.0, self.longest, self.run.seed)
-        size = self.groups * options.num_generations
-        return right_counts(model, self.start.tokenizer, self.run.task, problems, verifier, sampling, size, look)
+        sampling = Sampling(samples, options.temperature, 1.0, self.completion_limit, self.run.seed)
+        generator = TransformersGenerator(model, self.start.tokenizer, self.groups * options.num_generations)
+        return right_counts(generator, self.run.task, problems, verifier, sampling, look)
 
     def pass_rates(self, model: PreTrainedModel, problems: Sequence[Problem], verifier: Any) -> PassRates | None:
-        """On the problems that were kept aside; ``None`` without any."""
+        """On the problems that were held out; ``None`` without any."""
         if not problems:
             return None
         options, task = self.run.options, self.run.task
@@ -220,7 +223,7 @@ class _Policy:
             right += counts
         return PassRates(right, options.held_out_samples, thoughts)
 
-    def trainer(self, guards: Sequence[Any], rows: Dataset, meter: Meter, setting: Setting) -> Any:
+    def trainer(self, guards: Sequence[Any], rows: Dataset, meter: Meter, setting: HealthSettings) -> Any:
         """TRL's trainer of the algorithm, priced, under the budget, with our checkpoints."""
         run, options = self.run, self.run.options
 

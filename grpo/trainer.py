@@ -1,6 +1,6 @@
-"""TRL's GRPO trainer under a budget: every pass is paid for, silent groups can be drawn anew, and each step tells more.
+"""TRL's GRPO trainer under a budget: every pass is paid for, and zero-variance groups can be drawn anew.
 
-All of it is a mixin, because TRL's RLOO trainer has the same hooks.
+All of it is a mixin, because TRL's RLOO trainer (:class:`PricedRLOOTrainer`) has the same hooks.
 
 TRL itself drops nothing: a group whose rewards are all equal has no advantage and teaches nothing. Here such groups are
 counted, and with ``resample`` other prompts take their place (dynamic sampling, DAPO, arXiv 2503.14476, section 3.2).
@@ -34,14 +34,14 @@ class Group:
     Attributes:
         rows: the prompt's row, once per completion.
         rewards: ``[completions, reward functions]``, as the functions gave them.
-        signal: they are not all worth the same.
+        varies: they are not all worth the same.
     """
 
     rows: Rows
     completion_ids: list[list[int]]
     logprobs: list[list[float]] | None
     rewards: torch.Tensor
-    signal: bool
+    varies: bool
 
 
 @dataclass
@@ -60,7 +60,7 @@ class PolicyTrainerMixin(StepTimesMixin, BudgetedTrainerMixin):
 
     Attributes:
         gives_logprobs: whether TRL's trainer hands over the writer's log-probabilities beside the completions.
-        resample: at most so often groups without a signal are replaced, in each batch.
+        resample: at most so often zero-variance groups are replaced, in each batch.
         guards: the reward functions, the verifier first.
     """
 
@@ -93,6 +93,7 @@ class PolicyTrainerMixin(StepTimesMixin, BudgetedTrainerMixin):
     def compute_loss(
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> torch.Tensor:
+        # One training step on prompts with completions, and a share of what is scored once per generation.
         batch, prompt = inputs["prompt_ids"].shape
         length = prompt + inputs["completion_ids"].shape[1]
         flops = self.shape.training_step(batch, length)
@@ -142,7 +143,7 @@ class PolicyTrainerMixin(StepTimesMixin, BudgetedTrainerMixin):
 
     def _generate_and_score_completions(self, inputs: Rows) -> dict[str, Any]:
         if self.model.training and self.resample:
-            self._ready = self._with_signal(inputs)
+            self._ready = self._with_variance(inputs)
             inputs = self._ready.rows
         try:
             return super()._generate_and_score_completions(inputs)  # type: ignore[misc]
@@ -155,51 +156,63 @@ class PolicyTrainerMixin(StepTimesMixin, BudgetedTrainerMixin):
         self._step = step_of(folder) * self.args.gradient_accumulation_steps
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        logs.update(self._told())
+        logs.update(self._summary())
         super().log(logs, start_time)
 
-    # --- groups with a signal -------------------------------------------------------------------
+    # --- groups that vary ----------------------------------------------------------------------
 
-    def _with_signal(self, inputs: Rows) -> Rollout:
+    def _with_variance(self, inputs: Rows) -> Rollout:
         """The batch, with other prompts in the place of those whose completions are all worth the same; where they do
         not suffice, the batch is filled with groups that teach nothing."""
         wanted = len(inputs) // self.num_generations
         kept: list[Group] = []
         spare: list[Group] = []
-        asked: set[str] = set()
+        prompted: set[str] = set()
         rows = inputs
+
+        # Draw until there are enough groups that vary, or nothing is left to draw.
         for attempt in range(self.resample + 1):
-            asked |= {row["id"] for row in rows}
+            prompted |= {row["id"] for row in rows}
             for group in self._roll_out(rows):
-                (kept if group.signal else spare).append(group)
+                (kept if group.varies else spare).append(group)
             if len(kept) == wanted or attempt == self.resample:
                 break
-            rows = self._other_rows(wanted - len(kept), asked, attempt, inputs[-1]["place"])
+            rows = self._other_rows(wanted - len(kept), prompted, attempt, inputs[-1]["place"])
             if not rows:
                 break
             self._tally["resamplings"] += 1
+
+        # Groups of zero variance fill the batch where too few vary.
         self._tally["skipped"] += len(kept) + len(spare) - wanted
         groups = (kept + spare)[:wanted]
-        logprobs = [each for group in groups for each in group.logprobs or []]
-        return Rollout(
-            [row for group in groups for row in group.rows],
-            [ids for group in groups for ids in group.completion_ids],
-            logprobs or None,
-            torch.cat([group.rewards for group in groups]),
-        )
+
+        # The groups stand one behind another, as TRL expects them.
+        kept_rows: Rows = []
+        completion_ids: list[list[int]] = []
+        logprobs: list[list[float]] = []
+        for group in groups:
+            kept_rows += group.rows
+            completion_ids += group.completion_ids
+            logprobs += group.logprobs or []
+        return Rollout(kept_rows, completion_ids, logprobs or None, torch.cat([group.rewards for group in groups]))
 
     def _roll_out(self, rows: Rows) -> list[Group]:
+        """Write and judge one completion per row, and put those of one prompt together."""
         tokenizer: Any = self.processing_class
         prompts = [row["prompt"] for row in rows]
+
+        # TRL's two trainers differ in what they hand over, and in whether they give log-probabilities back.
         prompt_ids, images, fields = self._tokenize_prompts(prompts)
         if self.gives_logprobs:
             ids, logprobs = self._generate_single_turn(prompt_ids, images, fields, self.num_generations)
         else:
             ids, logprobs = self._generate_single_turn(prompt_ids, images, fields), None
+
+        # rewards: [completions, reward functions]
         with self.timed("text"):
             completions = tokenizer.batch_decode(ids, skip_special_tokens=True)
         rewards = self._calculate_rewards(rows, prompts, completions, ids)
-        silent = self.without_signal(rewards)
+        equal = self.zero_variance(rewards)
         size = self.num_generations
         return [
             Group(
@@ -207,31 +220,38 @@ class PolicyTrainerMixin(StepTimesMixin, BudgetedTrainerMixin):
                 ids[at : at + size],
                 None if logprobs is None else logprobs[at : at + size],
                 rewards[at : at + size],
-                not silent[at // size],
+                not equal[at // size],
             )
             for at in range(0, len(rows), size)
         ]
 
-    def _other_rows(self, count: int, asked: set[str], attempt: int, last: int) -> Rows:
+    def _other_rows(self, count: int, prompted: set[str], attempt: int, last: int) -> Rows:
         """Prompts that this batch has not asked: at random, or in a curriculum those that come next."""
+        # Its order is a function of seed, step and attempt, so that a resumed run draws the same prompts.
         data: Any = self.train_dataset
         if self.shuffle_dataset:
             generator = torch.Generator().manual_seed(hash((self.args.seed, self._step, attempt)) % 2**63)
             order = torch.randperm(len(data), generator=generator).tolist()
         else:
             order = [(last + 1 + offset) % len(data) for offset in range(len(data))]
+
         chosen: Rows = []
         for place in order:
             if len(chosen) == count:
                 break
             row = data[place]
-            if row["id"] not in asked:
-                asked.add(row["id"])
+            if row["id"] not in prompted:
+                prompted.add(row["id"])
                 chosen.append(row)
-        return [row for row in chosen for _ in range(self.num_generations)]
 
-    def without_signal(self, rewards: torch.Tensor) -> list[bool]:
-        """Per group, whether its rewards teach nothing: all its completions are worth the same."""
+        # One row per completion of the group.
+        repeated: Rows = []
+        for row in chosen:
+            repeated += [row] * self.num_generations
+        return repeated
+
+    def zero_variance(self, rewards: torch.Tensor) -> list[bool]:
+        """Per group, whether it counts as one of zero variance, from which nothing can be learned."""
         total = self.total(rewards).view(-1, self.num_generations)
         return torch.isclose(total.std(1), torch.zeros(len(total), device=total.device)).tolist()
 
@@ -245,8 +265,11 @@ class PolicyTrainerMixin(StepTimesMixin, BudgetedTrainerMixin):
         """Everything that is written counts, also what is skipped afterwards. Rewards are those of all processes."""
         tokens = torch.tensor([len(ids) for ids in completion_ids], device=self.accelerator.device)
         lengths = self.accelerator.gather(tokens)
+
+        # The verifier's reward is the first: [completions] right or wrong, then by group.
         right = rewards[:, 0] > 0
         grouped = right.view(-1, self.num_generations)
+
         failures = torch.tensor([guard.take() for guard in self.guards], device=self.accelerator.device)
         failures = self.accelerator.reduce(failures, "sum")
         self._tally.update(
@@ -256,7 +279,7 @@ class PolicyTrainerMixin(StepTimesMixin, BudgetedTrainerMixin):
                 "tokens_right": int(lengths[right].sum()),
                 "tokens": int(lengths.sum()),
                 "groups": len(grouped),
-                "no_signal": sum(self.without_signal(rewards)),
+                "no_signal": sum(self.zero_variance(rewards)),
                 "all_right": int(grouped.all(1).sum()),
                 "all_wrong": int((~grouped).all(1).sum()),
                 **{
@@ -267,12 +290,12 @@ class PolicyTrainerMixin(StepTimesMixin, BudgetedTrainerMixin):
             }
         )
 
-    def _told(self) -> dict[str, float]:
+    def _summary(self) -> dict[str, float]:
         """What was counted since the last log: shares, mean lengths and numbers of groups."""
         count, self._tally = self._tally, Counter()
         if not count["completions"]:
             return {}
-        told: dict[str, float] = {
+        entry: dict[str, float] = {
             "accuracy": count["right"] / count["completions"],
             "groups/drawn": count["groups"],
             "groups/no_signal": count["no_signal"],
@@ -282,15 +305,26 @@ class PolicyTrainerMixin(StepTimesMixin, BudgetedTrainerMixin):
         }
         wrong = count["completions"] - count["right"]
         if count["right"]:
-            told["length/right"] = count["tokens_right"] / count["right"]
+            entry["length/right"] = count["tokens_right"] / count["right"]
         if wrong:
-            told["length/wrong"] = (count["tokens"] - count["tokens_right"]) / wrong
-        told |= {key: number for key, number in count.items() if key.startswith("failures/")}
-        return told
+            entry["length/wrong"] = (count["tokens"] - count["tokens_right"]) / wrong
+        entry |= {key: number for key, number in count.items() if key.startswith("failures/")}
+        return entry
 
 
 class PricedGRPOTrainer(PolicyTrainerMixin, GRPOTrainer):  # type: ignore[misc]  # the mixin prices in floats
     """TRL's GRPO trainer under a budget."""
+
+
+class PricedRLOOTrainer(PolicyTrainerMixin, RLOOTrainer):  # type: ignore[misc]  # the mixin prices in floats
+    """REINFORCE with a leave-one-out baseline, by TRL's RLOO trainer (arXiv 2402.14740, equations 6 and 7).
+
+    A completion's advantage is its reward minus the mean reward of the others in its group. The whole completion is one
+    action: one ratio, clipped as in PPO, and the KL penalty is part of its reward. The trainer takes the writer's
+    log-probabilities of every batch, which is paid for.
+    """
+
+    gives_logprobs = False
 
 
 class OwnAdvantages(PricedGRPOTrainer):
@@ -304,9 +338,13 @@ class OwnAdvantages(PricedGRPOTrainer):
 
     def _generate_and_score_completions(self, inputs: Rows) -> dict[str, Any]:
         batch = super()._generate_and_score_completions(inputs)
+
+        # Rewards are those of all processes, the batch is this one's.
         rewards = self.total(self._rewards)
         first = self.accelerator.process_index * len(inputs)
         batch |= self.judged(batch, rewards[first : first + len(inputs)])
+
+        # In the table of completions stands one number each: of advantages per token their mean.
         advantages, mask = batch["advantages"], batch["completion_mask"]
         if advantages.dim() == 2:
             advantages = (advantages * mask).sum(1) / mask.sum(1).clamp(min=1)
@@ -332,16 +370,5 @@ class ReinforceTrainer(OwnAdvantages):
     def judged(self, batch: dict[str, Any], rewards: torch.Tensor) -> dict[str, torch.Tensor]:
         return {"advantages": rewards}
 
-    def without_signal(self, rewards: torch.Tensor) -> list[bool]:
+    def zero_variance(self, rewards: torch.Tensor) -> list[bool]:
         return (self.total(rewards).view(-1, self.num_generations) == 0).all(1).tolist()
-
-
-class PricedRLOOTrainer(PolicyTrainerMixin, RLOOTrainer):  # type: ignore[misc]  # the mixin prices in floats
-    """TRL's RLOO trainer under a budget: REINFORCE with a leave-one-out baseline (arXiv 2402.14740, equations 6 and 7).
-
-    A completion's advantage is its reward minus the mean reward of the others in its group. The whole completion is
-    one action: one ratio, clipped as in PPO, and the KL penalty is part of its reward. The trainer takes the writer's
-    log-probabilities of every batch, which is paid for.
-    """
-
-    gives_logprobs = False

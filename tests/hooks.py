@@ -6,6 +6,7 @@ import inspect
 from typing import Any
 
 REST = ", ...)"  # at the end of a signature: more parameters may follow, all with defaults
+OPEN = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)  # *args and **kwargs
 
 
 def check_hook(owner: Any, name: str, signature: str) -> None:
@@ -26,10 +27,11 @@ def check_hook(owner: Any, name: str, signature: str) -> None:
         parameters.append(parameter.replace(annotation=inspect.Parameter.empty))
     expected = signature
     if signature.endswith(REST):
+        # What follows the part that we use must be possible to leave out.
         expected = signature.removesuffix(REST) + ")"
         known = expected.count(",") + 1
         for parameter in parameters[known:]:
-            assert parameter.default is not inspect.Parameter.empty, (
+            assert parameter.kind in OPEN or parameter.default is not inspect.Parameter.empty, (
                 f"{where} must not need '{parameter.name}', which this project does not give; the library changed it."
             )
         parameters = parameters[:known]

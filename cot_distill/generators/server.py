@@ -99,7 +99,10 @@ class ServerGenerator:
             if len(done[index]) == count:
                 on_result(index, [done[index][s] for s in range(count)])
 
-        self.ask([(prompt, sample) for prompt in prompts for sample in range(count)], sampling, keep)
+        requests = []
+        for prompt in prompts:
+            requests += [(prompt, sample) for sample in range(count)]
+        self.ask(requests, sampling, keep)
         for index in sorted({number // count for number in self.failed}):
             on_result(index, [done[index][s] for s in sorted(done[index])])
         if self.failed:
@@ -308,7 +311,9 @@ def connect(options: PromptedOptions | TeacherOptions, where: str) -> ServerGene
 def price(parameters: float | None, completions: Sequence[Completion]) -> float:
     """2 x active parameters x tokens read and written: the products with weights, without attention; NaN where it is
     not known."""
-    counts = [count for c in completions for count in (c.prompt_tokens, c.tokens)]
+    counts: list[int | None] = []
+    for completion in completions:
+        counts += [completion.prompt_tokens, completion.tokens]
     known = [count for count in counts if count is not None]
     if parameters is None or len(known) < len(counts):
         return math.nan

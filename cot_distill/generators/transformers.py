@@ -104,8 +104,11 @@ class TransformersGenerator:
                 on_result(number, [samples[each] for each in sorted(samples)])
                 del found[number]
 
+        prompts: list[list[int]] = []
+        for row in ids:
+            prompts += [row] * sampling.samples
         model.write(
-            [row for row in ids for _ in range(sampling.samples)],
+            prompts,
             self.ends,
             self.batch_size,
             keep,

@@ -56,7 +56,10 @@ def default_style(task: Sudoku) -> str:
 def _units(board: Board, cell: int) -> str:
     """What row, column and box of the cell hold, cell by cell."""
     text = board.text
-    return "".join(text[other] for unit in board.of[cell] for other in units(board.size)[unit]) + "!"
+    held = ""
+    for unit in board.of[cell]:
+        held += "".join(text[other] for other in units(board.size)[unit])
+    return held + "!"
 
 
 def _ruled_out(board: Board, cell: int) -> str:

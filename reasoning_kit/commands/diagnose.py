@@ -1,5 +1,5 @@
 """``diagnose``: a finished GRPO run's course in numbers, its pass rates before and after, and the verdict on it; where
-a pupil followed, also what it was taught and how far it came."""
+a student followed, also what it was taught and how far it came."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rich.table import Table
 from benchmarks.errors import UserError
 from benchmarks.records import RunRecord
 from grpo.step_shares import shares
-from reasoning_kit.commands.diagnose_student import pupil_lines, pupil_table
+from reasoning_kit.commands.diagnose_student import student_lines, student_table
 
 PARTS = 10  # rows of the course
 SKIPPED = "skip-\nped"
@@ -42,7 +42,7 @@ BLANK = ""
 
 def diagnose_run(folder: Path, console: Console) -> None:
     """Print the course of the run in at most ten rows, each the mean over its steps, then pass@k and the verdict; then
-    the pupil, if there is one.
+    the student, if there is one.
 
     Raises:
         UserError: if the folder holds no finished run of GRPO, or one from before there were verdicts.
@@ -68,8 +68,8 @@ def diagnose_run(folder: Path, console: Console) -> None:
     for line in found["verdict"]:
         console.print(f"[bold]-[/bold] {escape(line)}", highlight=False, soft_wrap=True)
     if found.get("pupil") is not None:
-        console.print(pupil_table(record))
-        for line in pupil_lines(record):
+        console.print(student_table(record))
+        for line in student_lines(record):
             console.print(f"[bold]-[/bold] {escape(line)}", highlight=False, soft_wrap=True)
 
 
@@ -100,8 +100,8 @@ def _mean(part: Sequence[Mapping[str, Any]], key: str, form: str) -> str:
 
 
 def _pass_rates(before: Mapping[str, Any], after: Mapping[str, Any]) -> Table:
-    aside = f"{len(before['right'])} training problems kept aside, {before['samples']} completions of each"
-    table = Table(caption=aside, min_width=len(aside))
+    held_out = f"{len(before['right'])} training problems held out, {before['samples']} completions of each"
+    table = Table(caption=held_out, min_width=len(held_out))
     for heading in ("", "before", "after"):
         table.add_column(heading, justify="right")
     for k, share in before["pass_at_k"].items():

@@ -1,4 +1,4 @@
-"""What ``diagnose`` shows of a pupil: the phases of its run, what its teacher wrote, and how far it came."""
+"""What ``diagnose`` shows of a student: the phases of its run, what its teacher wrote, and how far it came."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from benchmarks.records import RunRecord
 from reasoning_kit.report import formatting as f
 
 BLANK = ""
-FEW = 0.5  # share of the problems asked below which a pupil sees too little
+FEW = 0.5  # share of the problems asked below which a student sees too little
 
 
-def pupil_table(record: RunRecord) -> Table:
+def student_table(record: RunRecord) -> Table:
     """One row per phase: its share of the budget, what it took, its loss, and test accuracy at its end."""
     found = record.diagnostics
     pupil, unit = found["pupil"], record.budget["unit"]
@@ -41,8 +41,8 @@ def pupil_table(record: RunRecord) -> Table:
     return table
 
 
-def pupil_lines(record: RunRecord) -> list[str]:
-    """What it learned from, teacher against pupil, and what to change."""
+def student_lines(record: RunRecord) -> list[str]:
+    """What it learned from, teacher against student, and what to change."""
     pupil = record.diagnostics["pupil"]
     teaching, teacher, own = pupil["teaching"], pupil["policy_accuracy"], _accuracy(record)
     rejected = ", ".join(f"{kind} {count}" for kind, count in teaching["rejected"].items())
@@ -56,7 +56,7 @@ def pupil_lines(record: RunRecord) -> list[str]:
         lines.append(told)
     ends = f"95 %: {100 * own['low']:.1f} to {100 * own['high']:.1f} %"
     lines.append(
-        f"The pupil solved {f.percent(own['value'])} of the {own['problems']} test problems ({ends}), its teacher "
+        f"The student solved {f.percent(own['value'])} of the {own['problems']} test problems ({ends}), its teacher "
         f"{f.percent(teacher)}: {_against(teacher, own)}"
     )
     if teaching["acceptance_per_problem"] < FEW:
@@ -90,7 +90,7 @@ def _losses(record: RunRecord) -> str:
 
 
 def _learning_curve(record: RunRecord) -> str:
-    """Accuracy at the milestones within the pupil's training."""
+    """Accuracy at the milestones within the student's training."""
     costs, unit, limit = record.diagnostics["pupil"]["costs"], record.budget["unit"], record.budget["limit"]
     before = costs["policy"][unit] + costs["writing"][unit]
     points = [point for point in record.curve[:-1] if point[unit] > before]

@@ -36,8 +36,8 @@ class Estimate:
     """One method on one task.
 
     Attributes:
-        parameters: of the model that answers, a pupil where there is one.
-        flops_per_step: of one optimiser step; for GRPO with its generation; where a pupil follows, the mean.
+        parameters: of the model that answers, a student where there is one.
+        flops_per_step: of one optimiser step; for GRPO with its generation; where a student follows, the mean.
         flops_per_answer: mean over a few test problems, answered at full depth and as long as what is taught; with
             ``parameters`` ``None`` for a served model.
         steps: that the budget pays for; ``None`` where only time limits it.

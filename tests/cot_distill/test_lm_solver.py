@@ -187,12 +187,12 @@ def test_samples_within_a_budget(trained):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"samples": 0}, "at least 1 sample"),
+        ({"samples": 0}, "samples must be 1 or more, not 0"),
         ({"samples": 4}, "all alike"),
-        ({"token_budget": -1}, "no negative budget"),
-        ({"temperature": -0.1}, "temperature of 0 or more"),
-        ({"temperature": float("nan")}, "temperature of 0 or more"),
-        ({"top_p": 0.0}, "top_p above 0"),
+        ({"token_budget": -1}, "token_budget must be 0 or more, not -1"),
+        ({"temperature": -0.1}, "temperature must be 0 or more, not -0.1"),
+        ({"temperature": float("nan")}, "temperature must be 0 or more, not nan"),
+        ({"top_p": 0.0}, "top_p must be above 0 and up to 1, not 0.0"),
     ],
 )
 def test_impossible_ways_of_answering_are_refused(options, words):

@@ -1,4 +1,4 @@
-"""What is learned from and what is left out: every loss of a row is counted and told, and nothing wrong is taught."""
+"""What is learned from and what is left out: every loss of a row is counted and named, and nothing wrong is taught."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from benchmarks.task import load_task
 from benchmarks.training.budget import Budget
 from cot_distill.language_model import character_tokenizer, load_language_model
 from cot_distill.options import ModelOptions, SFTOptions, SolverOptions
-from cot_distill.sft_examples import lessons
+from cot_distill.sft_examples import Reader, build_sft_examples
 
 TASK = load_task("arithmetic", operation="addition", digits=(1, 1))
 MODEL = ModelOptions(width=16, layers=1, heads=2, key_value_heads=2, inner=32)
@@ -26,7 +26,9 @@ def shape():
 
 
 def made(shape, task=TASK, problems=PROBLEMS, budget=Budget("steps", 1), context=99, **options):  # noqa: B008
-    return lessons(task, problems, TOKENIZER, "cot", SFTOptions(batch_size=32, **options), shape, budget, 0, context)
+    return build_sft_examples(
+        task, problems, Reader(TOKENIZER, shape, context), "cot", SFTOptions(batch_size=32, **options), budget, 0
+    )
 
 
 def test_a_wrong_trace_is_never_learned_but_counted_and_named(shape, monkeypatch):
@@ -66,7 +68,7 @@ def test_prompts_that_fill_the_context_are_left_out_and_counted(shape):
 
 def test_signs_that_the_tokenizer_does_not_know_are_counted(shape):
     few = character_tokenizer(TASK.alphabet.replace("7", ""))
-    found = lessons(TASK, PROBLEMS, few, "cot", SFTOptions(), shape, Budget("steps", 1), 0, 99)
+    found = build_sft_examples(TASK, PROBLEMS, Reader(few, shape, 99), "cot", SFTOptions(), Budget("steps", 1), 0)
     [warning] = found.warnings
     sevens = sum("7" in p.question + p.answer for p in PROBLEMS)
     assert 0 < sevens < 20
@@ -93,9 +95,9 @@ def test_two_teachers_are_refused():
 
 def test_filler_tokens_stand_in_prompts_alone(shape):
     plain, paused = (
-        lessons(
-            TASK, PROBLEMS, TOKENIZER, "answer_only", SFTOptions(solver=SolverOptions(pauses=pauses)), shape,
-            Budget("steps", 1), 0, 99,
+        build_sft_examples(
+            TASK, PROBLEMS, Reader(TOKENIZER, shape, 99), "answer_only",
+            SFTOptions(solver=SolverOptions(pauses=pauses)), Budget("steps", 1), 0,
         ).rows[0]
         for pauses in (0, 3)
     )  # fmt: skip

@@ -18,7 +18,7 @@ from benchmarks.training.budget import Budget
 from benchmarks.verifiable.sequences import Sequences
 from cot_distill.language_model import character_tokenizer, load_language_model, render_prompt
 from cot_distill.options import ModelOptions, SFTOptions
-from cot_distill.sft_examples import Left, lessons, programmatic, room, tokenized
+from cot_distill.sft_examples import Reader, Skipped, build_sft_examples, completion_limit, programmatic, tokenized
 from cot_distill.traces import write_trace
 from cot_distill.train import PricedSFTTrainer
 
@@ -33,7 +33,7 @@ def one_thread():
 
 
 def rows_of(task, problems, tokenizer, style):
-    left = Left()
+    left = Skipped()
     rows = list(tokenized(task, problems, tokenizer, style, programmatic(task, style, None), left))
     assert not left.reasons
     return rows
@@ -95,7 +95,9 @@ def test_further_passes_are_augmented_and_as_many_as_the_budget_pays():
 
     def rows(budget, **options):
         options = SFTOptions(batch_size=10, **options)
-        return lessons(task, problems, tokenizer, "answer_only", options, shape, budget, 0, 8192).rows
+        return build_sft_examples(
+            task, problems, Reader(tokenizer, shape, 8192), "answer_only", options, budget, 0
+        ).rows
 
     first = rows_of(task, problems, tokenizer, "answer_only")
     assert rows(Budget("steps", 5)) == first
@@ -210,8 +212,8 @@ def test_rows_that_are_too_long_are_counted_in_a_warning(tmp_path, caplog):
 
 
 def test_room_is_a_quarter_more_than_the_longest_completion():
-    assert room([{"labels": [IGNORE] * 50 + [1] * 8}, {"labels": [IGNORE] + [1] * 16}]) == 24
-    assert room([{"labels": [1] * 16}], most=20) == 20
+    assert completion_limit([{"labels": [IGNORE] * 50 + [1] * 8}, {"labels": [IGNORE] + [1] * 16}]) == 24
+    assert completion_limit([{"labels": [1] * 16}], most=20) == 20
 
 
 def test_an_unknown_trainer_option_is_a_user_error_with_the_nearest_name(tmp_path):

@@ -11,10 +11,10 @@ from training_runs import train_policy as train
 
 from benchmarks.training.budget import Budget
 from grpo.diagnostics import PassRates, diagnose, sharpening
-from grpo.health import Setting, change, signs
+from grpo.health import HealthSettings, change, health_checks
 
 
-def course(steps=50, noise=0.01, **ends):
+def history_of(steps=50, noise=0.01, **ends):
     """Every number goes from its first to its last value in a straight line, with noise."""
     draw = random.Random(0)
     healthy = {
@@ -37,12 +37,12 @@ def course(steps=50, noise=0.01, **ends):
 
 
 def names(history, **setting):
-    return [sign.name for sign in signs(history, Setting(**setting))]
+    return [finding.name for finding in health_checks(history, HealthSettings(**setting))]
 
 
 def test_a_healthy_run_shows_nothing():
-    assert names(course()) == []
-    assert diagnose(course(), Setting()).lines == [
+    assert names(history_of()) == []
+    assert diagnose(history_of(), HealthSettings()).lines == [
         "Accuracy while training went from 41 % to 67 %. No sign of trouble."
     ]
 
@@ -51,7 +51,7 @@ def test_a_healthy_run_shows_nothing():
     ("ends", "setting", "name", "words"),
     [
         ({"groups__no_signal": (13, 13), "groups__all_wrong": (12, 12), "accuracy": (0.1, 0.1)}, {}, "silent",
-         "81 % of groups gave no signal (9 % all right, 75 % all wrong): start from a better checkpoint"),
+         "81 % of groups had zero variance (9 % all right, 75 % all wrong): start from a better checkpoint"),
         ({"groups__no_signal": (13, 13), "groups__all_right": (12, 12)}, {}, "silent", "take harder problems"),
         ({"groups__no_signal": (13, 13), "groups__all_right": (12, 12), "accuracy": (0.9, 0.99)}, {}, "learned",
          "these problems are learned"),
@@ -75,7 +75,7 @@ def test_a_healthy_run_shows_nothing():
     ids=lambda value: value if isinstance(value, str) and " " not in value else "",
 )  # fmt: skip
 def test_each_sign_is_seen(ends, setting, name, words):
-    found = {sign.name: sign.text for sign in signs(course(**ends), Setting(**setting))}
+    found = {finding.name: finding.text for finding in health_checks(history_of(**ends), HealthSettings(**setting))}
     assert name in found
     assert words in found[name]
     assert ":" in found[name], "a cure"
@@ -83,12 +83,12 @@ def test_each_sign_is_seen(ends, setting, name, words):
 
 @pytest.mark.parametrize("steps", [0, 1, 5])
 def test_few_steps_are_too_few_to_tell(steps):
-    assert names(course(steps or 1)[:steps]) == []
-    assert f"Only {steps} steps" in diagnose(course(max(steps, 2))[:steps], Setting()).summary
+    assert names(history_of(steps or 1)[:steps]) == []
+    assert f"Only {steps} steps" in diagnose(history_of(max(steps, 2))[:steps], HealthSettings()).summary
 
 
 def test_noise_is_no_change():
-    """Flat courses with a lot of noise: at two standard errors about one in twenty is taken for a change."""
+    """Flat histories with a lot of noise: at two standard errors about one in twenty is taken for a change."""
     risen = 0
     for seed in range(200):
         draw = random.Random(seed)
@@ -98,7 +98,7 @@ def test_noise_is_no_change():
 
 
 def test_a_missing_number_is_passed_over():
-    history = course()
+    history = history_of()
     for entry in history[::2]:
         entry["kl"] = None
         del entry["entropy"]
@@ -113,9 +113,9 @@ HARD_AND_HALF = [0] * 20 + [4] * 40
 
 
 def test_sharpening_is_a_rise_of_pass_at_1_alone():
-    [sign] = sharpening(PassRates(HARD_AND_HALF, 8), PassRates([0] * 20 + [7] * 40, 8))
-    assert sign.name == "sharpening"
-    assert "pass@1 rose by 25.0 points while pass@8 stayed (+0.0 points)" in sign.text
+    [finding] = sharpening(PassRates(HARD_AND_HALF, 8), PassRates([0] * 20 + [7] * 40, 8))
+    assert finding.name == "sharpening"
+    assert "pass@1 rose by 25.0 points while pass@8 stayed (+0.0 points)" in finding.text
 
 
 def test_new_skills_are_no_sharpening():
@@ -129,9 +129,9 @@ def test_nothing_is_said_where_pass_at_k_has_no_room_or_nothing_changed():
 
 
 def test_lost_problems_are_told():
-    [sign] = sharpening(PassRates([2] * 60, 8), PassRates([0] * 30 + [8] * 30, 8))
-    assert sign.name == "narrowing"
-    assert "pass@8 fell from 100 % to 50 %" in sign.text
+    [finding] = sharpening(PassRates([2] * 60, 8), PassRates([0] * 30 + [8] * 30, 8))
+    assert finding.name == "narrowing"
+    assert "pass@8 fell from 100 % to 50 %" in finding.text
 
 
 def test_pass_rates_as_the_record_holds_them():
@@ -150,7 +150,7 @@ def verdict(start, problems, folder, steps, **options):
     run = train(
         TASK, problems, replace(SMALL, start=str(start), **options), MODEL, Budget("steps", steps), 0, folder / "run"
     )
-    return run, {sign.name: sign.text for sign in run.diagnosis.signs}
+    return run, {finding.name: finding.text for finding in run.diagnosis.findings}
 
 
 def test_a_shaping_reward_that_outweighs_the_verifier_is_found_out(half_taught, problems, tmp_path):

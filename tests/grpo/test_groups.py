@@ -1,5 +1,5 @@
-"""Which prompts a batch holds: groups without a signal drawn anew, problems ordered or weighted by measured difficulty,
-problems kept aside; all of it paid for."""
+"""Which prompts a batch holds: zero-variance groups drawn anew, problems ordered or weighted by measured difficulty,
+problems held out; all of it paid for."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from benchmarks.compute import CausalLMShape
 from benchmarks.errors import UserError
 from benchmarks.training.budget import Budget
 from cot_distill.language_model import load_pretrained
-from grpo.curriculum import arranged, keep_aside
+from grpo.curriculum import arranged, hold_out
 from grpo.train import PricedGRPOTrainer
 
 
@@ -48,7 +48,7 @@ class Batches:
         monkeypatch.setattr(PricedGRPOTrainer, "_calculate_rewards", judged)
 
 
-def test_resampled_batches_have_a_signal_and_are_paid_for(half_taught, problems, tmp_path, monkeypatch):
+def test_resampled_batches_vary_and_are_paid_for(half_taught, problems, tmp_path, monkeypatch):
     plain = Batches(monkeypatch)
     options = replace(SMALL, start=str(half_taught), num_generations=4, batch_size=16)
     without = train(TASK, problems, options, MODEL, Budget("steps", 6), 0, tmp_path / "plain")
@@ -98,7 +98,7 @@ def test_the_advantages_are_those_of_the_completions_that_are_learned(half_taugh
         assert Counter(map(len, groups.values())) == {4: 4}
 
 
-def test_where_no_group_has_a_signal_the_batch_is_filled_all_the_same(problems, tmp_path, monkeypatch):
+def test_where_no_group_varies_the_batch_is_filled_all_the_same(problems, tmp_path, monkeypatch):
     """An untrained model is never right: the given number of attempts, then training goes on."""
     batches = Batches(monkeypatch)
     options = replace(SMALL, start="model", resample=3)
@@ -158,15 +158,15 @@ def test_weights_ask_most_what_is_right_now_and_then():
     assert drawn[0] == pytest.approx(drawn[8], rel=0.1)
 
 
-def test_a_weighted_curriculum_trains_on_groups_with_more_signal(half_taught, problems, tmp_path):
-    silent = {}
+def test_a_weighted_curriculum_trains_on_groups_that_vary_more(half_taught, problems, tmp_path):
+    equal = {}
     for curriculum in ("none", "weight"):
         options = replace(
             SMALL, start=str(half_taught), batch_size=64, curriculum=curriculum, learning_rate=0.0, temperature=0.7
         )
         run = train(TASK, problems, options, MODEL, Budget("steps", 10), 0, tmp_path / curriculum)
-        silent[curriculum] = sum(entry["frac_reward_zero_std"] for entry in run.history) / 10
-    assert silent["weight"] < silent["none"] - 0.05
+        equal[curriculum] = sum(entry["frac_reward_zero_std"] for entry in run.history) / 10
+    assert equal["weight"] < equal["none"] - 0.05
 
 
 @pytest.mark.parametrize(("unit", "limit"), [("examples", 1000), ("flops", 1e8), ("tokens", 30_000), ("seconds", 3)])
@@ -195,13 +195,13 @@ def test_too_few_problems_for_a_batch_are_a_user_error(problems, tmp_path):
         train(TASK, problems[:15], options, MODEL, Budget("steps", 2), 0, tmp_path)
 
 
-def test_what_is_kept_aside_is_neither_distilled_nor_asked(problems, tmp_path, monkeypatch):
+def test_what_is_held_out_is_neither_distilled_nor_asked(problems, tmp_path, monkeypatch):
     batches = Batches(monkeypatch)
     options = replace(SMALL, held_out=5, held_out_samples=4)
     run = train(TASK, problems, options, MODEL, Budget("steps", 60), 0, tmp_path)
-    learned, aside = keep_aside(problems, 5, 2, 0)
-    assert (len(learned), len(aside)) == (55, 5)
-    assert not {p.orbit for p in learned} & {p.orbit for p in aside}
+    learned, held_out = hold_out(problems, 5, 2, 0)
+    assert (len(learned), len(held_out)) == (55, 5)
+    assert not {p.orbit for p in learned} & {p.orbit for p in held_out}
     assert {name for step in batches.asked for name in step} == {p.id for p in learned}
     assert len(run.before.right) == len(run.after.right) == 5
     assert all(0 <= count <= 4 for count in run.before.right + run.after.right)
@@ -213,7 +213,7 @@ def test_what_is_kept_aside_is_neither_distilled_nor_asked(problems, tmp_path, m
 
 @pytest.mark.parametrize(("count", "wanted", "least", "expected"), [(60, 64, 16, 6), (20, 5, 19, 1), (9, 5, 1, 0)])
 def test_never_more_than_a_tenth_nor_so_many_that_a_batch_is_not_full(problems, count, wanted, least, expected):
-    learned, aside = keep_aside(problems[:count], wanted, least, 3)
-    assert len(aside) <= expected
-    assert len(aside) + len(learned) == count
-    assert {p.id for p in learned}.isdisjoint(p.id for p in aside)
+    learned, held_out = hold_out(problems[:count], wanted, least, 3)
+    assert len(held_out) <= expected
+    assert len(held_out) + len(learned) == count
+    assert {p.id for p in learned}.isdisjoint(p.id for p in held_out)

@@ -17,7 +17,7 @@ from benchmarks.training.budget import Budget
 from benchmarks.training.saving import Checkpoints
 from cot_distill.language_model import load_pretrained
 from cot_distill.options import ModelOptions
-from grpo.health import Setting, signs
+from grpo.health import HealthSettings, health_checks
 from grpo.options import GRPOOptions, ValueOptions
 from grpo.ppo import VALUE, PPOTrainer, ValueModel, at_the_end, generalised_advantages
 from reasoning_kit.commands.estimate import estimate_run
@@ -272,16 +272,16 @@ def test_what_each_algorithm_holds_in_memory(half_taught, problems, tmp_path):
 
 
 def test_a_value_model_that_explains_nothing_is_told():
-    def course(explained):
+    def history_of(explained):
         rows = [{"accuracy": 0.5, "groups/drawn": 4, "groups/no_signal": 0, "groups/all_right": 1,
                  "groups/all_wrong": 1, "value/explained": explained, "entropy": 1.0}] * 10  # fmt: skip
-        return [sign for sign in signs(rows, Setting(algorithm="ppo")) if sign.name == "value"]
+        return [finding for finding in health_checks(rows, HealthSettings(algorithm="ppo")) if finding.name == "value"]
 
-    assert course(0.1) == []
-    (sign,) = course(-0.05)
-    assert "explains nothing" in sign.text
-    assert "-5 %" in sign.text
-    assert "value.learning_rate" in sign.text
+    assert history_of(0.1) == []
+    (finding,) = history_of(-0.05)
+    assert "explains nothing" in finding.text
+    assert "-5 %" in finding.text
+    assert "value.learning_rate" in finding.text
 
 
 @pytest.mark.parametrize(

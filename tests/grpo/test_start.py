@@ -20,7 +20,7 @@ from benchmarks.training.budget import Budget
 from cot_distill.language_model import load_pretrained
 from cot_distill.options import ModelOptions
 from grpo.options import GRPOOptions
-from grpo.start import UNTAUGHT, given_start
+from grpo.start import DEFAULT_MAX_NEW_TOKENS, given_start
 from reasoning_kit.config.spec import load_config
 from reasoning_kit.runs.run import run
 
@@ -91,7 +91,7 @@ def test_a_pretrained_model_learns_slowly_and_may_write_at_length(pretrained, pr
     model = replace(MODEL, path=None if named_by == "start" else str(pretrained))
     start, is_pretrained = given_start(TASK, problems, options, model, BUDGET, 0)
     assert is_pretrained
-    assert start.max_new_tokens == UNTAUGHT
+    assert start.max_new_tokens == DEFAULT_MAX_NEW_TOKENS
     assert given_start(TASK, problems, replace(options, max_new_tokens=9), model, BUDGET, 0)[0].max_new_tokens == 9
 
 

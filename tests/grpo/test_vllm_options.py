@@ -62,7 +62,7 @@ def test_every_mode_is_one_of_trls(tmp_path):
     assert "trl vllm-serve" in (GRPOOptions.__doc__ or "")
     assert "`'server'` or `'colocate'`" in GRPOConfig.__dataclass_fields__["vllm_mode"].metadata["help"]
     assert set(VLLM) == {"none", "server", "colocate"}
-    with pytest.raises(UserError, match="there is no vllm 'collocate'") as caught:
+    with pytest.raises(UserError, match="vllm must be one of 'none', 'colocate', 'server', not 'collocate'") as caught:
         GRPOOptions(vllm="collocate")
     assert "Did you mean 'colocate'?" in str(caught.value)
 

@@ -17,10 +17,10 @@ from benchmarks.text_form import END_THINK, read_completion
 from benchmarks.training.budget import Budget
 from cot_distill.language_model import character_tokenizer
 from cot_distill.options import SFTOptions
-from cot_distill.sft_examples import Left, lessons, programmatic, tokenized
-from cot_distill.shuffled_answers import FormOnly, right_thought
+from cot_distill.sft_examples import Reader, Skipped, build_sft_examples, programmatic, tokenized
+from cot_distill.shuffled_answers import FormatOnlyData, right_thought
 from grpo.options import GRPOOptions
-from grpo.thoughts import Thoughts, course
+from grpo.thoughts import Thoughts, compare_thoughts
 from reasoning_kit.config.spec import load_config
 from reasoning_kit.runs.run import run
 
@@ -36,7 +36,7 @@ FAMILIES = [
 def test_what_is_shown_has_the_right_form_and_is_never_right(task):
     problems = task.generate("train", 40, 0)
     right = programmatic(task, "cot", None)
-    form, generator = FormOnly(task, problems, "cot", right, None), torch.Generator().manual_seed(0)
+    form, generator = FormatOnlyData(task, problems, "cot", right, None), torch.Generator().manual_seed(0)
     passes = [form.one_pass(generator) for _ in range(3)]
     for teach in passes:
         shown = [teach(problem)[0] for problem in problems]
@@ -51,8 +51,8 @@ def test_what_is_shown_has_the_right_form_and_is_never_right(task):
 def test_a_problem_that_every_other_one_would_answer_is_left_out_and_counted():
     """1+2, 2+1 and 0+3 are all 3, 9+9 is not: it and one of them exchange, the other two have nobody left."""
     problems = [TASK.parse_question(text) for text in ("1+2", "2+1", "0+3", "9+9")]
-    form = FormOnly(TASK, problems, "cot", programmatic(TASK, "cot", None), None)
-    teach, left = form.one_pass(torch.Generator().manual_seed(0)), Left()
+    form = FormatOnlyData(TASK, problems, "cot", programmatic(TASK, "cot", None), None)
+    teach, left = form.one_pass(torch.Generator().manual_seed(0)), Skipped()
     rows = list(tokenized(TASK, problems, character_tokenizer(TASK.alphabet), "cot", teach, left))
     assert len(rows) == len(left.reasons) == 2
     for name, reason in left.reasons:
@@ -66,7 +66,8 @@ def made(seed, problems, budget=Budget("steps", 8)):  # noqa: B008
 
     model, tokenizer = load_language_model(MODEL, TASK, 0)
     options = SFTOptions(batch_size=60, content="wrong")
-    found = lessons(TASK, problems, tokenizer, "cot", options, CausalLMShape.of(model.config), budget, seed, 99)
+    reader = Reader(tokenizer, CausalLMShape.of(model.config), 99)
+    found = build_sft_examples(TASK, problems, reader, "cot", options, budget, seed)
     texts = [
         (
             tokenizer.decode([t for t, label in zip(row["input_ids"], row["labels"], strict=True) if label == IGNORE]),
@@ -137,7 +138,7 @@ def test_thoughts_are_judged_apart_from_answers():
     assert [shown["text"] for shown in found.shown] == [f"7+8+0=15{END_THINK}15", f"9+6+0=15{END_THINK}15"]
     nothing = Thoughts(lengths=[4])
     assert nothing.behind_right_answers is None
-    assert course(nothing, found) == (
+    assert compare_thoughts(nothing, found) == (
         "Right thoughts went from 0.0 % to 33.3 % of completions, their mean length from 4 to 6 characters. At the end "
         "25 % of the right answers follow a right thought."
     )

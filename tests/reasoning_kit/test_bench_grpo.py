@@ -112,7 +112,7 @@ def test_each_part_is_the_time_of_what_it_is_called_by(tmp_path, monkeypatch):
     assert took["passes"] == pytest.approx(clock["backward"] + clock["loss"], rel=0.1)
     assert clock["reference"] < took["log_probabilities"] < 1.5 * clock["reference"]
     assert took["rest"] > 8 * 0.02
-    assert calls["generation"] == 16, "every batch was silent and drawn again"
+    assert calls["generation"] == 16, "every group had zero variance and was drawn again"
     assert took["rewards"] > 16 * 0.05
     assert math.fsum(found.of.values()) == pytest.approx(1)
 

@@ -63,7 +63,7 @@ def test_the_verdict_stands_in_the_notes_of_the_row(finished):
     record = RunRecord.load(finished)
     assert record.diagnostics["verdict"]
     assert record.notes[-len(record.diagnostics["verdict"]) :] == record.diagnostics["verdict"]
-    assert any("of 64 training problems are kept aside" in note for note in record.notes)
+    assert any("of 64 training problems are held out" in note for note in record.notes)
     assert any("Not one completion was right" in line for line in record.diagnostics["verdict"]), "too small to learn"
 
 
@@ -90,12 +90,12 @@ def test_other_runs_are_refused(finished, tmp_path, change, words):
         shown(tmp_path / "nowhere")
 
 
-# --- with a pupil ------------------------------------------------------------------------------------------
+# --- with a student ------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def taught(tmp_path_factory):
-    """Sums of one digit: a policy from a distilled start, its traces, and a smaller pupil."""
+    """Sums of one digit: a policy from a distilled start, its traces, and a smaller student."""
     torch.set_num_threads(1)
     folder, row = tmp_path_factory.mktemp("taught"), "method.grpo_distill_small"
     [spec] = load_config(
@@ -112,7 +112,7 @@ def taught(tmp_path_factory):
     return folder
 
 
-def test_the_pupil_stands_behind_its_policy(taught):
+def test_the_student_stands_behind_its_policy(taught):
     text, record = shown(taught), RunRecord.load(taught)
     found = record.diagnostics["pupil"]
     for line in record.diagnostics["verdict"]:
@@ -132,7 +132,7 @@ def test_the_pupil_stands_behind_its_policy(taught):
     assert own[-1]["loss"] < own[0]["loss"]
 
 
-def test_it_says_what_was_taught_and_how_far_the_pupil_came(taught):
+def test_it_says_what_was_taught_and_how_far_the_student_came(taught):
     text, record = shown(taught), RunRecord.load(taught)
     teaching = record.diagnostics["pupil"]["teaching"]
     assert f"wrote {teaching['written']} of {teaching['asked']} traces" in text
@@ -145,7 +145,7 @@ def test_it_says_what_was_taught_and_how_far_the_pupil_came(taught):
 @pytest.mark.parametrize(
     ("teacher", "words"), [(0.0, "better than its teacher"), (1.0, "did not reach its teacher"), (0.5, "no difference")]
 )
-def test_teacher_against_pupil_and_records_of_before(taught, tmp_path, teacher, words):
+def test_teacher_against_student_and_records_of_before(taught, tmp_path, teacher, words):
     raw = json.loads((taught / RECORD).read_text())
     raw["metrics"]["accuracy"] |= {"value": 0.5, "low": 0.3, "high": 0.7}
     pupil = raw["diagnostics"]["pupil"]

@@ -53,7 +53,7 @@ def test_a_failing_reply_is_shown(said, proxy):
     ((*TASK, "teacher.model=m", "teacher.sample=3"), "Did you mean 'samples'?"),
     ((*TASK, "teacher.model=m", "teacher.samples=many"), "teacher.samples: 'many' does not fit"),
     ((*TASK, "teacher.model=m", "teacher.temperature=0"), "greedy samples are all the same"),
-    ((*TASK, "teacher.model=m", "teacher.base_url=localhost"), "teacher.base_url: 'localhost' is no address"),
+    ((*TASK, "teacher.model=m", "teacher.base_url=localhost"), "must be the address of a server, not 'localhost'"),
     ((*TASK, "teacher.model=m", "teacher.samples"), "key=value"),
     ((*TASK, "teacher.model=m", "method=[trm]"), "'method' says nothing to a teacher"),
     ((*TASK, "teacher.model=m", "taks=x"), "Did you mean 'task'?"),

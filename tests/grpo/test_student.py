@@ -1,4 +1,4 @@
-"""RL first, then distillation: a pupil learns what the policy writes, from one budget, and goes on where it stopped."""
+"""RL first, then distillation: a student learns what the policy writes, from one budget, and resumes."""
 
 from __future__ import annotations
 
@@ -19,49 +19,49 @@ from benchmarks.training.saving import STOPPED, Checkpoints
 from cot_distill.language_model import load_pretrained
 from cot_distill.options import ModelOptions, OwnModel
 from cot_distill.teacher import read_traces, summary_of
-from grpo.options import GRPOOptions, PupilOptions
+from grpo.options import GRPOOptions, StudentOptions
 from grpo.start import given_start
 from reasoning_kit.commands.estimate import estimate_run
 from reasoning_kit.config.spec import load_config, spec_from_dict
 from reasoning_kit.runs.run import run
 
-PUPIL = PupilOptions(samples=2, policy_share=0.1, writing_share=0.5, distillation=replace(SFT, schedule="cosine"))
+STUDENT = StudentOptions(samples=2, policy_share=0.1, writing_share=0.5, distillation=replace(SFT, schedule="cosine"))
 BUDGET = Budget("steps", 60)
 
 
 def options(half_taught, **changes) -> GRPOOptions:
-    pupil = replace(PUPIL, **changes)
-    return replace(SMALL, start=str(half_taught), learning_rate=1e-3, batch_size=32, pupil=pupil)
+    student = replace(STUDENT, **changes)
+    return replace(SMALL, start=str(half_taught), learning_rate=1e-3, batch_size=32, pupil=student)
 
 
 @pytest.fixture(scope="module")
 def taught(half_taught, problems, tmp_path_factory):
-    """6 steps of the policy, 120 traces, 54 steps of the pupil."""
+    """6 steps of the policy, 120 traces, 54 steps of the student."""
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("taught")
     seen: list[float] = []
-    pupil = train(
+    student = train(
         TASK, problems, options(half_taught), MODEL, BUDGET, 0, folder / "trainer", folder,
         at_policy=lambda solver: seen.append(evaluate(solver, TASK, problems).accuracy),
     )  # fmt: skip
-    return folder, pupil, seen[0]
+    return folder, student, seen[0]
 
 
 def rows_of(folder):
     return [json.loads(line) for line in (folder / "traces" / "traces.jsonl").read_text().splitlines()[1:]]
 
 
-def test_the_pupil_learns_what_the_policy_can_do_and_is_another_model(taught, problems):
-    folder, pupil, policy = taught
+def test_the_student_learns_what_the_policy_can_do_and_is_another_model(taught, problems):
+    folder, student, policy = taught
     assert policy > 0.3
-    assert evaluate(pupil.solver(TASK, "cot"), TASK, problems).accuracy > policy / 2
+    assert evaluate(student.solver(TASK, "cot"), TASK, problems).accuracy > policy / 2
     saved = dict(load_pretrained(str(folder / "policy"))[0].named_parameters())
-    for name, parameter in pupil.model.named_parameters():
+    for name, parameter in student.model.named_parameters():
         assert not torch.equal(parameter, saved[name]), name
 
 
 def test_only_right_traces_are_learned_and_everything_is_counted(taught, problems):
-    folder, pupil, _ = taught
+    folder, student, _ = taught
     rows, summary = rows_of(folder), summary_of(folder / "traces")
     assert len(rows) == summary["written"] == summary["asked"] == 120
     assert {(row["id"], row["sample"]) for row in rows} == {(p.id, s) for p in problems for s in range(2)}
@@ -69,12 +69,12 @@ def test_only_right_traces_are_learned_and_everything_is_counted(taught, problem
     right = {row["id"] for row in rows if row["correct"]}
     assert 0 < summary["acceptance_per_sample"] < 1
     assert set(read_traces(folder / "traces", TASK, problems)) == right
-    assert pupil.warnings[0].startswith(f"{60 - len(right)} of 60 training problems are left out")
+    assert student.warnings[0].startswith(f"{60 - len(right)} of 60 training problems are left out")
 
 
 def test_every_phase_is_paid(taught, half_taught, problems):
     """Writing by the longest prompt and completion of each batch, the whole of it."""
-    folder, pupil, _ = taught
+    folder, student, _ = taught
     shape = CausalLMShape.of(load_pretrained(str(folder / "policy"))[0].config)
     rows, flops = rows_of(folder), 0.0
     for at in (0, 32, 60, 92):
@@ -82,11 +82,11 @@ def test_every_phase_is_paid(taught, half_taught, problems):
         flops += shape.generation(
             len(batch), max(row["prompt_tokens"] for row in batch), max(row["tokens"] for row in batch)
         )
-    assert pupil.costs["writing"].flops == pytest.approx(flops)
-    assert pupil.costs["writing"].examples == 120
-    assert pupil.costs["writing"].seconds > 0
-    assert [pupil.costs[phase].steps for phase in ("policy", "writing", "pupil")] == [6, 0, 54]
-    assert pupil.meter.spent == pupil.costs["policy"] + pupil.costs["writing"] + pupil.costs["pupil"]
+    assert student.costs["writing"].flops == pytest.approx(flops)
+    assert student.costs["writing"].examples == 120
+    assert student.costs["writing"].seconds > 0
+    assert [student.costs[phase].steps for phase in ("policy", "writing", "pupil")] == [6, 0, 54]
+    assert student.meter.spent == student.costs["policy"] + student.costs["writing"] + student.costs["pupil"]
 
 
 @pytest.mark.parametrize(("unit", "limit"), [("flops", 3e9), ("examples", 900), ("tokens", 20000)])
@@ -95,36 +95,36 @@ def test_the_whole_ends_within_one_step_of_the_budget_and_writing_at_its_share(
 ):
     spent: list[float] = []
     asked = options(half_taught, samples=500, policy_share=0.3, writing_share=0.2)
-    pupil = train(
+    student = train(
         TASK, problems, asked, MODEL, Budget(unit, limit), 0, tmp_path / "trainer", tmp_path,
         on_progress=lambda cost: spent.append(getattr(cost, unit)),
     )  # fmt: skip
-    policy, writing = (getattr(pupil.costs[phase], unit) for phase in ("policy", "writing"))
+    policy, writing = (getattr(student.costs[phase], unit) for phase in ("policy", "writing"))
     assert spent == sorted(spent)
-    assert spent[-2] < limit <= spent[-1] == getattr(pupil.meter.spent, unit)
+    assert spent[-2] < limit <= spent[-1] == getattr(student.meter.spent, unit)
     assert 0.3 * limit <= policy
     batch = max(b - a for a, b in pairwise(spent))
     assert 0.2 * limit <= writing < 0.2 * limit + batch
-    assert pupil.teaching["written"] < pupil.teaching["asked"] == 60 * 500
+    assert student.teaching["written"] < student.teaching["asked"] == 60 * 500
 
 
 def test_milestones_are_of_the_model_that_trains(half_taught, problems, tmp_path):
     sizes: list[tuple[int, float]] = []
     small = options(half_taught, model=OwnModel(width=16, inner=32), policy_share=0.5, writing_share=0.2)
-    pupil = train(
+    student = train(
         TASK, problems, small, MODEL, Budget("steps", 20), 0, tmp_path / "trainer", tmp_path,
         milestones=[0.25, 0.75],
         at_milestone=lambda solver, cost: sizes.append((solver.model.config.hidden_size, cost.steps)),
     )  # fmt: skip
     assert sizes == [(32, 5), (16, 15)]
-    assert pupil.model.num_parameters() < pupil.policy.model.num_parameters() / 2
-    assert pupil.meter.spent.steps == 20
+    assert student.model.num_parameters() < student.policy.model.num_parameters() / 2
+    assert student.meter.spent.steps == 20
 
 
 # --- killed -----------------------------------------------------------------------------------------------
 
 
-LIMIT = 15_000  # tokens: about 7 steps of the policy, 180 traces, 10 steps of the pupil
+LIMIT = 15_000  # tokens: about 7 steps of the policy, 180 traces, 10 steps of the student
 STEPWISE = Checkpoints(1e-9, True, lambda text: None, on_resume=lambda spent: None)  # saved after every step
 
 
@@ -156,7 +156,7 @@ def as_written(folder):
 def test_killed_in_any_phase_it_spends_what_an_undisturbed_run_spends(
     undisturbed, half_taught, problems, tmp_path, at, torn
 ):
-    """In the policy's training, the writing and the pupil's training; ``torn``: not all traces of a batch came to the
+    """In the policy's training, the writing and the student's training; ``torn``: not all traces of a batch came to the
     disk."""
     folder, whole = undisturbed
 
@@ -198,18 +198,18 @@ def test_traces_of_another_policy_are_not_taken_for_its_own(taught, half_taught,
     for rate in (1e-3, 5e-4):
         changed = replace(options(half_taught), learning_rate=rate)
         checkpoints = Checkpoints(0, True, told.append)
-        pupil = train(
+        student = train(
             TASK, problems, changed, MODEL, BUDGET, 0, tmp_path / "trainer", tmp_path, checkpoints=checkpoints
         )
     assert [text.split(" are now in ")[0] for text in told] == ["samples of another configuration"]
-    assert len(rows_of(tmp_path)) == pupil.teaching["written"] == 120
+    assert len(rows_of(tmp_path)) == student.teaching["written"] == 120
 
 
 # --- what is wrong ----------------------------------------------------------------------------------------
 
 
 def test_a_policy_that_solves_nothing_teaches_nothing(problems, tmp_path):
-    nothing = replace(SMALL, start="model", pupil=PUPIL)
+    nothing = replace(SMALL, start="model", pupil=STUDENT)
     with pytest.raises(UserError, match="accepted none of the 120 traces") as caught:
         train(TASK, problems, nothing, MODEL, Budget("steps", 10), 0, tmp_path / "trainer", tmp_path)
     assert "policy_share" in caught.value.cure
@@ -219,13 +219,13 @@ def test_a_policy_that_solves_nothing_teaches_nothing(problems, tmp_path):
 @pytest.mark.parametrize(
     ("words", "where", "what"),
     [
-        ("policy_share=0.9", "policy_share", "leave the pupil nothing"),
-        ("writing_share=0", "writing_share", "no share"),
-        ("samples=-1", "samples", "-1 traces"),
-        ("temperature=-1", "temperature", "no temperature"),
+        ("policy_share=0.9", "policy_share", "leave the student nothing"),
+        ("writing_share=0", "writing_share", "must be between 0 and 1, not 0"),
+        ("samples=-1", "samples", "must be 0 or more, not -1"),
+        ("temperature=-1", "temperature", "must be 0 or more, not -1"),
         ("temperature=0", "temperature", "all alike"),
-        ("distillation.traces=here", "distillation", "the policy is the pupil's teacher"),
-        ("distillation.content=wrong", "distillation", "the policy is the pupil's teacher"),
+        ("distillation.traces=here", "distillation", "the policy is the student's teacher"),
+        ("distillation.content=wrong", "distillation", "the policy is the student's teacher"),
         ("sample=3", "", "unknown key 'sample'"),
         ("model.widht=3", "model", "unknown key 'widht'"),
     ],
@@ -244,7 +244,7 @@ def test_wrong_options_are_refused_before_anything_trains(words, where, what):
         ({"distillation": replace(SFT, trainer={"lr": 1})}, "method.grpo.pupil.distillation.trainer"),
     ],
 )  # fmt: skip
-def test_a_pupil_that_cannot_be_trained_is_told_before_the_policy_trains(
+def test_a_student_that_cannot_be_trained_is_told_before_the_policy_trains(
     half_taught, problems, tmp_path, changes, where
 ):
     with pytest.raises(UserError) as caught:
@@ -253,7 +253,7 @@ def test_a_pupil_that_cannot_be_trained_is_told_before_the_policy_trains(
     assert not list(tmp_path.iterdir())
 
 
-def test_the_pupils_model_is_the_runs_but_for_what_it_names(half_taught):
+def test_the_students_model_is_the_runs_but_for_what_it_names(half_taught):
     pretrained = ModelOptions(path="hub/name", lora_rank=8)
     assert OwnModel().over(pretrained, "model") == pretrained
     assert OwnModel(path="other").over(pretrained, "model") == replace(pretrained, path="other")
@@ -265,7 +265,7 @@ def test_the_pupils_model_is_the_runs_but_for_what_it_names(half_taught):
 # --- the whole row ----------------------------------------------------------------------------------------
 
 
-def test_the_record_tells_the_policy_from_the_pupil(half_taught, tmp_path):
+def test_the_record_tells_the_policy_from_the_student(half_taught, tmp_path):
     row = "method.grpo_distill_small"
     [spec] = load_config(
         [
@@ -286,10 +286,10 @@ def test_the_record_tells_the_policy_from_the_pupil(half_taught, tmp_path):
     told = " ".join(record.notes)
     assert f"The policy solved {found['policy_accuracy']:.1%} after GRPO" in told
     assert f"accepted {found['teaching']['acceptance_per_sample']:.1%}" in told
-    assert "Of the budget the policy took 20%, writing 0%, the pupil 80%" in told
+    assert "Of the budget the policy took 20%, writing 0%, the student 80%" in told
     task = spec.task.load()
     start, _ = given_start(task, task.generate("train", 4, 0), GRPOOptions(start=str(tmp_path)), MODEL, BUDGET, 0)
-    assert start.model.num_parameters() == record.parameters  # a run's model is its pupil
+    assert start.model.num_parameters() == record.parameters  # a run's model is its student
 
 
 @pytest.mark.parametrize("unit", ["flops", "steps", "tokens"])
