@@ -15,7 +15,7 @@ from benchmarks.errors import UserError
 Architecture = Literal["qwen2", "qwen3", "llama", "autoregressive_trm"]
 
 # Architectures that compute more than once per token, and who knows how often: settings -> passes.
-PASSES_PER_TOKEN = {"autoregressive_trm": "trm.autoregressive.thinking:evaluations"}
+PASSES_PER_TOKEN = {"autoregressive_trm": "trm.autoregressive.ladder:evaluations"}
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 from jaxtyping import install_import_hook
+from typecheck import modules
 
 # Shapes and types of every annotated function are checked while the tests run; production code is not slowed down.
-CHECKED: list[str] = []
-install_import_hook(CHECKED, "beartype.beartype")
+CHECKED: list[str] = [*modules("trm")]
+install_import_hook(CHECKED, "typecheck.checked")
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # before torch is loaded: threads of several workers would wait for each other
     os.environ["OMP_NUM_THREADS"] = "1"

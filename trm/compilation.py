@@ -14,9 +14,9 @@ import torch
 from trm.cpu_matmul import mixed_precision
 from trm.modeling import TRMForPuzzles
 from trm.options import Compile
-from trm.recursion import Hidden, Latents
+from trm.recursion import Hidden, Latent, Latents
 
-Recursion = Callable[[Hidden, Hidden, Hidden], Latents]
+Recursion = Callable[[Hidden, Hidden, Latent], Latents]
 
 
 def compile_recursion(model: TRMForPuzzles, what: Compile) -> None:
@@ -26,7 +26,7 @@ def compile_recursion(model: TRMForPuzzles, what: Compile) -> None:
     eager: Recursion = model.recur
     compiled = _compiled(model, what)
 
-    def recur(x: Hidden, y: Hidden, z: Hidden) -> Latents:
+    def recur(x: Hidden, y: Hidden, z: Latent) -> Latents:
         if not torch.is_grad_enabled():
             return eager(x, y, z)
         if mixed_precision(x):
@@ -46,7 +46,7 @@ def _compiled(model: TRMForPuzzles, what: Compile) -> Recursion:
         return torch.compile(model.recur, fullgraph=True, dynamic=False)
     replayed = torch.compile(model.recur, fullgraph=True, dynamic=False, mode="reduce-overhead")
 
-    def recur(x: Hidden, y: Hidden, z: Hidden) -> Latents:
+    def recur(x: Hidden, y: Hidden, z: Latent) -> Latents:
         torch.compiler.cudagraph_mark_step_begin()
         y, z = replayed(x, y, z)
         return y.clone(), z.clone()  # the next replay writes over a graph's own memory

@@ -20,7 +20,7 @@ HALTING_WEIGHT = 0.5  # of the published code; the paper's pseudocode has 1
 BALANCE_WEIGHT = 0.01  # of a mixture of experts (arXiv 2101.03961, section 2.2)
 
 
-def stablemax_cross_entropy(logits: Float[Tensor, "b l v"], labels: Int[Tensor, "b l"]) -> Float[Tensor, "b l"]:
+def stablemax_cross_entropy(logits: Float[Tensor, "b c v"], labels: Int[Tensor, "b c"]) -> Float[Tensor, "b c"]:
     """-log p[label] with p = s / sum s and s(x) = x + 1 for x >= 0, 1 / (1 - x) below (arXiv 2501.04697, section 4).
 
     s grows linearly, so that scaling all logits up stops paying; in float64, since p of a wrong token goes to 0 only
@@ -33,7 +33,7 @@ def stablemax_cross_entropy(logits: Float[Tensor, "b l v"], labels: Int[Tensor, 
     return (s.sum(-1).log() - right.log()) * labelled
 
 
-def softmax_cross_entropy(logits: Float[Tensor, "b l v"], labels: Int[Tensor, "b l"]) -> Float[Tensor, "b l"]:
+def softmax_cross_entropy(logits: Float[Tensor, "b c v"], labels: Int[Tensor, "b c"]) -> Float[Tensor, "b c"]:
     """-log softmax(logits)[label]; unlabelled positions give 0."""
     return F.cross_entropy(logits.float().transpose(1, 2), labels, ignore_index=IGNORE, reduction="none")
 
@@ -77,7 +77,7 @@ def continue_target(following: TRMOutput, last: Bool[Tensor, " b"]) -> Float[Ten
 
 def supervision_loss(
     output: TRMOutput,
-    labels: Int[Tensor, "b l"],
+    labels: Int[Tensor, "b c"],
     loss: Loss,
     target: Float[Tensor, " b"] | None = None,
 ) -> SupervisionLoss:

@@ -12,22 +12,21 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from transformers import PreTrainedModel, initialization
+from transformers import AutoConfig, AutoModel, PreTrainedModel, initialization
 from transformers.utils import ModelOutput
 
 from benchmarks.errors import UserError
 from trm.configuration import TRMConfig
-from trm.layers import Linear, Mixture, Network, truncated_normal_
+from trm.layers import HALTING_BIAS, Linear, Mixture, Network, truncated_normal_
+from trm.portable import Portable
 from trm.puzzle_vectors import PuzzleVectors
-from trm.recursion import Hidden, Latents, build_round, deep_recursion
-
-HALTING_BIAS = -5.0
+from trm.recursion import Hidden, Latent, Latents, build_round, deep_recursion
 
 
 @dataclass
@@ -42,14 +41,17 @@ class TRMOutput(ModelOutput):
         imbalance: mean load-balancing loss of the mixtures of experts, where there are any.
     """
 
-    logits: Float[Tensor, "b l v"] | None = None
+    logits: Float[Tensor, "b c v"] | None = None
     halting_logit: Float[Tensor, " b"] | None = None
     continue_logit: Float[Tensor, " b"] | None = None
     carry: Latents | None = None
     imbalance: Float[Tensor, ""] | None = None
 
 
-class TRMForPuzzles(PreTrainedModel):
+class TRMForPuzzles(Portable, PreTrainedModel):
+    """The recursive model over a grid; one call is one supervision step (arXiv 2510.04871, figure 3)."""
+
+    travels_as: ClassVar = {"AutoConfig": "trm.configuration:TRMConfig", "AutoModel": "trm.modeling:TRMForPuzzles"}
     config: TRMConfig
     config_class = TRMConfig
     base_model_prefix = ""
@@ -123,7 +125,7 @@ class TRMForPuzzles(PreTrainedModel):
         cells = h[:, self.config.prefix :]
         return F.linear(cells, self.embedding.weight) if self.head is None else self.head(cells)
 
-    def recur(self, x: Hidden, y: Hidden, z: Hidden, networks: Sequence[Callable[..., Hidden]] = ()) -> Latents:
+    def recur(self, x: Hidden, y: Hidden, z: Latent, networks: Sequence[Callable[..., Hidden]] = ()) -> Latents:
         """The T rounds of a supervision step.
 
         Args:
@@ -187,3 +189,8 @@ def check_inputs(config: TRMConfig, input_ids: Tensor, puzzle_ids: Tensor | None
             where="input_ids" if thing == "token" else "puzzle_ids",
             cure=f"The model knows {thing}s 0 to {count - 1}: take the task and problems that it was trained for.",
         )
+
+
+if __name__ == "trm.modeling":  # a copy beside saved weights is found by their auto_map instead
+    AutoConfig.register(TRMConfig.model_type, TRMConfig, exist_ok=True)
+    AutoModel.register(TRMConfig, TRMForPuzzles, exist_ok=True)

@@ -17,9 +17,10 @@ from scipy.optimize import anderson
 from torch import Tensor
 
 Hidden = Float[Tensor, "b l d"]
-Latents = tuple[Hidden, Hidden]  # y, the embedded answer, and z, the latent
+Latent = Float[Tensor, "b l dz"]  # dz = d, but n d in multi_scale
+Latents = tuple[Hidden, Latent]  # y, the embedded answer, and z, the latent
 Net = Callable[[Hidden], Hidden]
-Round = Callable[[Hidden, Hidden, Hidden], Latents]  # x, y, z -> y, z
+Round = Callable[[Hidden, Hidden, Latent], Latents]  # x, y, z -> y, z
 
 
 def latent_recursion(x: Hidden, y: Hidden, z: Hidden, *, f_z: Net, f_y: Net, n: int, tracked: int) -> Latents:
@@ -42,7 +43,7 @@ def single_z(x: Hidden, y: Hidden, z: Hidden, *, f_z: Net, f_y: Net, n: int, tra
     return z, z
 
 
-def multi_scale(x: Hidden, y: Hidden, z: Float[Tensor, "b l n*d"], *, f_z: Net, f_y: Net, n: int, **_: int) -> Latents:
+def multi_scale(x: Hidden, y: Hidden, z: Latent, *, f_z: Net, f_y: Net, n: int, **_: int) -> Latents:
     """A latent for each of the n updates (figure 5): z_i <- f(x + y + sum_j z_j) for i = 1..n, y <- f(y + sum_j z_j).
 
     All z_i are kept side by side in the last axis, so that a carry has the same form as elsewhere.
@@ -67,8 +68,10 @@ def fixed_point(x: Hidden, y: Hidden, z: Hidden, *, f_z: Net, f_y: Net, n: int, 
     return f_y(y + z), z
 
 
-def anderson_iteration(f: Net, z: Hidden, evaluations: int) -> Hidden:
-    """An approximate fixed point of f after so many evaluations."""
+def anderson_iteration(
+    f: Callable[[Tensor], Tensor], z: Float[Tensor, "*b d"], evaluations: int
+) -> Float[Tensor, "*b d"]:
+    """An approximate fixed point of f after so many evaluations, of the shape of z, whatever that is."""
     last = z
 
     def residual(flat: np.ndarray) -> np.ndarray:
@@ -83,7 +86,7 @@ def anderson_iteration(f: Net, z: Hidden, evaluations: int) -> Hidden:
     return last
 
 
-def deep_recursion(one_round: Round, x: Hidden, y: Hidden, z: Hidden, T: int) -> Latents:
+def deep_recursion(one_round: Round, x: Hidden, y: Hidden, z: Latent, T: int) -> Latents:
     """T rounds, of which only the last carries a gradient (section 4.1: no fixed point is assumed)."""
     with torch.no_grad():
         for _ in range(T - 1):

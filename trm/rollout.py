@@ -9,7 +9,7 @@ depend on who is beside it, up to the last bits that matrix kernels round differ
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -18,7 +18,7 @@ from jaxtyping import Int
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trm.halting import trust
+from trm.halting import halting_logit
 from trm.modeling import TRMForPuzzles
 from trm.recursion import Latents
 from trm.trajectories import Noise
@@ -29,24 +29,24 @@ class Rollout:
     """What one row said, step by step; an answer that repeats the one before is kept once.
 
     Attributes:
-        trust: [s], after each supervision step the halting logit, less the logit of going on in HRM's form; above 0
-            the row wants to halt. NaN without halting head.
+        halting_logits: [s], after each supervision step (:func:`trm.halting.halting_logit`). Above 0 the row wants to
+            halt. NaN without halting head.
         changed: [k], the steps, from 1, at which the answer was new.
         tokens: [k, c], these answers.
     """
 
-    trust: NDArray[np.float32]
+    halting_logits: NDArray[np.float32]
     changed: NDArray[np.int32]
     tokens: NDArray[np.integer]
 
     @property
     def steps(self) -> int:
-        return len(self.trust)
+        return len(self.halting_logits)
 
     def stopped(self, steps: int) -> Rollout:
         """The same, had it been stopped after so many steps."""
         kept = self.changed <= steps
-        return Rollout(self.trust[:steps], self.changed[kept], self.tokens[kept])
+        return Rollout(self.halting_logits[:steps], self.changed[kept], self.tokens[kept])
 
     @property
     def stayed(self) -> NDArray[np.int32]:
@@ -54,10 +54,15 @@ class Rollout:
         lengths = np.diff(np.append(self.changed, self.steps + 1))
         return np.arange(1, self.steps + 1, dtype=np.int32) - np.repeat(self.changed, lengths)
 
-    def sure_at(self, patience: int) -> int | None:
+    def first_halt(self, patience: int) -> int | None:
         """The first step at which the row wanted to halt and its answer had stayed for ``patience`` steps."""
-        sure = np.flatnonzero((self.trust > 0) & (self.stayed >= patience))
-        return int(sure[0]) + 1 if len(sure) else None
+        halts = np.flatnonzero((self.halting_logits > 0) & (self.stayed >= patience))
+        return int(halts[0]) + 1 if len(halts) else None
+
+
+def highest_halting_logit(rollouts: Sequence[Rollout]) -> int:
+    """Which of them has the highest halting logit after its last step; the first of equals."""
+    return int(np.argmax([rollout.halting_logits[-1] for rollout in rollouts]))
 
 
 @dataclass(frozen=True)
@@ -65,11 +70,11 @@ class Jobs:
     """Rows that wait for a place, on the host.
 
     Attributes:
-        seeds: [r], of each row's noise; 0 for none.
+        seeds: [b], of each row's noise; 0 for none.
     """
 
-    input_ids: Int[Tensor, "r c"]
-    puzzle_ids: Int[Tensor, " r"]
+    input_ids: Int[Tensor, "b c"]
+    puzzle_ids: Int[Tensor, " b"]
     seeds: NDArray[np.uint64]
 
     def __len__(self) -> int:
@@ -140,7 +145,7 @@ class Slots:
             output = self.model(rows.input_ids, (y, z), rows.puzzle_ids)
         assert output.logits is not None
         assert output.carry is not None
-        said = torch.cat((output.logits.argmax(-1).float(), trust(output)[:, None]), dim=1).cpu().numpy()
+        said = torch.cat((output.logits.argmax(-1).float(), halting_logit(output)[:, None]), dim=1).cpu().numpy()
         rows.latents = output.carry
         rows.steps += 1
         tokens: NDArray[np.integer] = said[:, :-1].astype(
@@ -237,24 +242,24 @@ class _Rows:
 class _Log:
     """Everything that was said, step by step, without any work per row until the end."""
 
-    trusted: list[tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]]] = field(default_factory=list)
+    halting_logits: list[tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]]] = field(default_factory=list)
     answered: list[tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.integer]]] = field(default_factory=list)
 
-    def add(self, rows: _Rows, tokens: NDArray[np.integer], trusts: NDArray[np.float32]) -> None:
+    def add(self, rows: _Rows, tokens: NDArray[np.integer], halting_logits: NDArray[np.float32]) -> None:
         new = (tokens != rows.before).any(1)
         rows.before = tokens.astype(np.int32)
         rows.stayed = np.where(new, 0, rows.stayed + 1).astype(np.int32)
         steps = rows.steps.copy()
-        self.trusted.append((rows.numbers, steps, trusts.copy()))
+        self.halting_logits.append((rows.numbers, steps, halting_logits.copy()))
         self.answered.append((rows.numbers[new], steps[new], tokens[new]))
 
     def rollouts(self, count: int) -> list[Rollout]:
         if not count:
             return []
-        _, trusts, ends = _by_job(self.trusted, count)
+        _, halting_logits, ends = _by_job(self.halting_logits, count)
         steps, tokens, changes = _by_job(self.answered, count)
         return [
-            Rollout(trusts[a:b], steps[c:d], tokens[c:d])
+            Rollout(halting_logits[a:b], steps[c:d], tokens[c:d])
             for a, b, c, d in zip(ends, ends[1:], changes, changes[1:], strict=False)
         ]
 

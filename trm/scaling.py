@@ -214,10 +214,10 @@ def _by_votes(
                 answers, trusts, cost, found = [], [], 0, False
                 for attempt in attempts[:count]:
                     [rollout] = attempt.rollouts
-                    end = (None if wait is None else rollout.sure_at(wait)) or rollout.steps
+                    end = (None if wait is None else rollout.first_halt(wait)) or rollout.steps
                     said = solver.decoded(problem, attempt.variant, rollout.stopped(end))
                     answers.append(said[-1])
-                    trusts.append(probability(float(rollout.trust[end - 1])) or 0.0)
+                    trusts.append(probability(float(rollout.halting_logits[end - 1])) or 0.0)
                     cost += end
                     found = found or any(judge(problem, answer) for answer in said)
                 best = task.combine([vote.answer for vote in rank_votes(answers, trusts)])
@@ -241,7 +241,7 @@ def _judged(
     for problem, [attempt] in zip(problems, attempts, strict=True):
         said = [solver.decoded(problem, attempt.variant, rollout) for rollout in attempt.rollouts]
         right.append([[judge(problem, answer) for answer in answers] for answers in said])
-        trust.append([rollout.trust for rollout in attempt.rollouts])
+        trust.append([rollout.halting_logits for rollout in attempt.rollouts])
         stayed.append([rollout.stayed for rollout in attempt.rollouts])
     return Rollouts(np.array(right, dtype=bool), np.array(trust, dtype=np.float32), np.array(stayed))
 

@@ -10,17 +10,12 @@ Trajectory 0 is the model's own, without noise.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
-
-if TYPE_CHECKING:
-    from trm.rollout import Rollout
 
 TABLE = 1 << 22  # normal draws in the table of noise, 16 MiB
 
@@ -37,7 +32,7 @@ class Noise:
         self.scale = scale
         self.places = table.to(device).unfold(0, size, 1)
 
-    def __call__(self, seeds: NDArray[np.uint64], steps: NDArray[np.int32]) -> Float[Tensor, "b s"]:
+    def __call__(self, seeds: NDArray[np.uint64], steps: NDArray[np.int32]) -> Float[Tensor, "b n"]:
         """Zeros for rows of seed 0."""
         device = self.places.device
         start = mixed(seeds + steps.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)) % np.uint64(len(self.places))
@@ -62,8 +57,3 @@ def seed_of(problem: str, variant: int, trajectory: int) -> int:
         return 0
     digest = hashlib.sha256(f"{problem} {variant} {trajectory}".encode()).digest()
     return int.from_bytes(digest[:8], "big") | 1
-
-
-def most_trusted(rollouts: Sequence[Rollout]) -> int:
-    """Which of them has the highest halting logit after its last step; the first of equals."""
-    return int(np.argmax([rollout.trust[-1] for rollout in rollouts]))

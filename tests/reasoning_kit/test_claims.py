@@ -19,8 +19,7 @@ from reasoning_kit.config.composition import choices
 from reasoning_kit.config.methods import thinking_of
 from reasoning_kit.report import comparison_table, markdown_table, summary, write_report
 from trm.autoregressive.configuration import AutoregressiveTRMConfig
-from trm.autoregressive.ladder import ladder
-from trm.autoregressive.thinking import DEFAULTS, evaluations
+from trm.autoregressive.ladder import DEFAULTS, evaluations, ladder
 
 TASKS = ("arithmetic-mul-2x2", "sudoku-4x4")
 ACCURACY = {

@@ -15,10 +15,10 @@ from benchmarks.training.budget import Budget
 from trm import pricing
 from trm.modeling import TRMForPuzzles
 from trm.options import TRMOptions
-from trm.rollout import Rollout
+from trm.rollout import Rollout, highest_halting_logit
 from trm.solver import TRMSolver
 from trm.trainer import build
-from trm.trajectories import Noise, most_trusted, seed_of
+from trm.trajectories import Noise, seed_of
 
 OPTIONS = TRMOptions(width=32, inner_multiple=32, T=1, n=1, supervision_steps=6)
 
@@ -132,7 +132,8 @@ def test_patience_waits_until_the_answer_stays(task, problems, trained):
             ends = [
                 i + 1
                 for i in range(patience, 12)
-                if whole.trust[i] > 0 and all(np.array_equal(rows[i], rows[i - k]) for k in range(1, patience + 1))
+                if whole.halting_logits[i] > 0
+                and all(np.array_equal(rows[i], rows[i - k]) for k in range(1, patience + 1))
             ]
             assert short.steps == (ends[0] if ends else 12)
         means.append(np.mean([s.steps for s in halted]))
@@ -144,12 +145,12 @@ def test_rollouts_are_cut_where_they_would_have_stopped():
         np.array([-1, 2, 1, -3, 4], np.float32), np.array([1, 2, 4], np.int32), np.arange(6).reshape(3, 2)
     )
     assert rollout.stayed.tolist() == [0, 0, 1, 0, 1]
-    assert [rollout.sure_at(patience) for patience in (0, 1, 2)] == [2, 3, None]
+    assert [rollout.first_halt(patience) for patience in (0, 1, 2)] == [2, 3, None]
     short = rollout.stopped(3)
     assert (short.steps, short.changed.tolist(), short.tokens.tolist()) == (3, [1, 2], [[0, 1], [2, 3]])
-    later = replace(rollout, trust=np.array([-1, -1, -1, -1, 9], np.float32))
-    assert most_trusted([later.stopped(3), short]) == 1
-    assert most_trusted([rollout, later]) == 1
+    later = replace(rollout, halting_logits=np.array([-1, -1, -1, -1, 9], np.float32))
+    assert highest_halting_logit([later.stopped(3), short]) == 1
+    assert highest_halting_logit([rollout, later]) == 1
 
 
 # --- trajectories -----------------------------------------------------------------------------------
@@ -174,18 +175,18 @@ def test_trajectory_0_is_what_one_trajectory_gives(task, problems, trained):
     several = TRMSolver(trained, task, trajectories=3).roll_out(problems[:20])
     for [one], [three] in zip(alone, several, strict=True):
         assert np.array_equal(one.rollouts[0].tokens, three.rollouts[0].tokens)
-        assert one.rollouts[0].trust == pytest.approx(three.rollouts[0].trust, rel=1e-4, abs=1e-4)
-        assert not np.allclose(three.rollouts[0].trust, three.rollouts[1].trust, atol=1e-3)
+        assert one.rollouts[0].halting_logits == pytest.approx(three.rollouts[0].halting_logits, rel=1e-4, abs=1e-4)
+        assert not np.allclose(three.rollouts[0].halting_logits, three.rollouts[1].halting_logits, atol=1e-3)
 
 
 @pytest.mark.parametrize("halting", [False, True])
-def test_the_most_trusted_trajectory_counts_and_all_are_paid(task, problems, trained, halting):
+def test_the_trajectory_with_the_highest_halting_logit_counts_and_all_are_paid(task, problems, trained, halting):
     solver = TRMSolver(trained, task, trajectories=4, halting=halting)
     price = pricing.supervision_step(trained.config)
     for problem, [attempt], solution in zip(
         problems, solver.roll_out(problems[:30]), solver.solve(problems[:30]), strict=False
     ):
-        last = [rollout.trust[-1] for rollout in attempt.rollouts]
+        last = [rollout.halting_logits[-1] for rollout in attempt.rollouts]
         best = attempt.rollouts[int(np.argmax(last))]
         assert solution.answer == task.decode(problem, torch.from_numpy(best.tokens[-1].astype(np.int64)))
         assert solution.steps == sum(r.steps for r in attempt.rollouts)
@@ -201,7 +202,7 @@ def test_first_to_halt_is_the_full_rollouts_cut_short(task, problems, trained, p
     full = TRMSolver(trained, task, trajectories=3).roll_out(problems[:40])
     race = TRMSolver(trained, task, trajectories=3, select="first", patience=patience).roll_out(problems[:40], 6)
     for [whole], [raced] in zip(full, race, strict=True):
-        sure = [step for r in whole.rollouts if (step := r.sure_at(patience)) is not None]
+        sure = [step for r in whole.rollouts if (step := r.first_halt(patience)) is not None]
         end = min(sure, default=whole.rollouts[0].steps)
         expected = [rollout.stopped(end) for rollout in whole.rollouts]
         assert [r.steps for r in raced.rollouts] == [r.steps for r in expected]

@@ -22,7 +22,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from trm.autoregressive.attention import At, Heads, attend_to_memory
-from trm.autoregressive.configuration import AutoregressiveTRMConfig, Policy
+from trm.autoregressive.choices import Policy
+from trm.autoregressive.configuration import AutoregressiveTRMConfig
 from trm.autoregressive.recursion import role
 
 
@@ -43,7 +44,7 @@ class SlotCache:
     """Keys and values of a batch of rows, each of which works on one token at a time.
 
     Attributes:
-        keys, values: ``[slots, layers, b, room, h, e]``.
+        keys, values: ``[slots, layers, b, capacity, h, e]``.
         columns: where each row's current token is written.
         steps: which supervision step it is in.
         writers: rows whose token is still refined.
@@ -51,22 +52,22 @@ class SlotCache:
         held: columns that are done, where all rows have the same (generate).
     """
 
-    keys: Float[Tensor, "slots layers b room h e"]
-    values: Float[Tensor, "slots layers b room h e"]
+    keys: Float[Tensor, "slots layers b capacity h e"]
+    values: Float[Tensor, "slots layers b capacity h e"]
     columns: list[int]
     steps: list[int]
     writers: list[int]
-    seen: Bool[Tensor, "b window"]
+    seen: Bool[Tensor, "b k"]
 
-    def __init__(self, config: AutoregressiveTRMConfig, policy: Policy, like: Tensor, rows: int, room: int) -> None:
+    def __init__(self, config: AutoregressiveTRMConfig, policy: Policy, like: Tensor, rows: int, capacity: int) -> None:
         self.config, self.policy = config, policy
         size = config.hidden_size // config.num_attention_heads
-        shape = (slots(config, policy), config.num_hidden_layers, rows, room, config.num_attention_heads, size)
+        shape = (slots(config, policy), config.num_hidden_layers, rows, capacity, config.num_attention_heads, size)
         self.keys, self.values = (torch.zeros(shape, dtype=like.dtype, device=like.device) for _ in range(2))
         self.held = 0
 
     @property
-    def room(self) -> int:
+    def capacity(self) -> int:
         """Tokens that a row can hold."""
         return self.keys.shape[3]
 
@@ -74,17 +75,17 @@ class SlotCache:
     def nbytes(self) -> int:
         return self.keys.nbytes + self.values.nbytes
 
-    def make_room(self, room: int) -> None:
+    def reserve(self, tokens: int) -> None:
         """Hold at least so many tokens; at least doubles, so that growing is cheap on the whole."""
-        if room > self.room:
-            more = max(room, 2 * self.room) - self.room
-            self.keys, self.values = (
-                torch.cat((each, each.new_zeros(*each.shape[:3], more, *each.shape[4:])), dim=3)
-                for each in (self.keys, self.values)
-            )
+        if tokens <= self.capacity:
+            return
+
+        more = max(tokens, 2 * self.capacity) - self.capacity
+        empty = self.keys.new_zeros(*self.keys.shape[:3], more, *self.keys.shape[4:])
+        self.keys, self.values = torch.cat((self.keys, empty), dim=3), torch.cat((self.values, empty), dim=3)
 
     def at_work(
-        self, columns: Sequence[int], steps: Sequence[int], writers: Sequence[int], seen: Bool[Tensor, "b window"]
+        self, columns: Sequence[int], steps: Sequence[int], writers: Sequence[int], seen: Bool[Tensor, "b k"]
     ) -> None:
         """Set what the rows work on during the next supervision step.
 
@@ -104,7 +105,7 @@ class SlotCache:
         rows_, columns, steps = (self._tensor(each) for each in chosen)
         return rows_, columns, steps
 
-    def _tensor(self, numbers: Sequence[int]) -> Int[Tensor, " r"]:
+    def _tensor(self, numbers: Sequence[int]) -> Int[Tensor, " n"]:
         return torch.tensor(numbers, dtype=torch.long, device=self.keys.device)
 
     def __call__(self, at: At, q: Heads, k: Heads, v: Heads) -> Heads:
@@ -130,7 +131,7 @@ class SlotCache:
         self.keys[:, :, row, : keys.shape[2]] = keys
         self.values[:, :, row, : values.shape[2]] = values
 
-    def settle(self, rows: Sequence[int], steps: Sequence[int]) -> None:
+    def commit(self, rows: Sequence[int], steps: Sequence[int]) -> None:
         """The current tokens of ``rows`` halt after so many steps: under ``per_depth`` later passes read the last."""
         if self.policy != "per_depth":
             return
@@ -142,7 +143,7 @@ class SlotCache:
                 by_step = kept.view(most, passes, *kept.shape[1:])
                 by_step[count:, :, :, at, columns] = by_step[count - 1, :, :, at, columns]
 
-    def _read(self, kept: Tensor, at: At, window: slice) -> Float[Tensor, "b window h e"]:
+    def _read(self, kept: Tensor, at: At, window: slice) -> Float[Tensor, "b k h e"]:
         if self.policy != "per_depth":
             return kept[self._role(at), at.layer, :, window]
         slot = self._step * self.config.passes + at.index

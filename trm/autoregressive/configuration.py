@@ -6,35 +6,26 @@ class. The names ``T``, ``n`` and supervision steps are TRM's (arXiv 2510.04871,
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import Any, ClassVar
 
 from transformers import PretrainedConfig
 
 from benchmarks.errors import UserError
+from trm.autoregressive.choices import (
+    PARTNERS,
+    Depth,
+    Gradient,
+    Halting,
+    Mode,
+    Norm,
+    Policy,
+    Streams,
+    TrainingDepth,
+    TrainingSweeps,
+)
 from trm.autoregressive.ladder import rung as settings_of
+from trm.autoregressive.pricing import RefinementPrice
 from trm.options import check_counts, check_kinds
-
-if TYPE_CHECKING:
-    from trm.autoregressive.pricing import RefinementPrice
-
-Streams = Literal["single", "dual"]
-Norm = Literal["post", "pre"]
-Gradient = Literal["last_round", "all"]
-Halting = Literal["none", "correct", "act"]
-Mode = Literal["parallel", "first_depth", "jacobi", "sequential"]
-TrainingDepth = Literal["full", "growing", "random"]
-TrainingSweeps = Literal["fixed", "random"]
-Policy = Literal["committed", "per_depth", "first_depth", "last_of_role"]
-Depth = Literal["fixed", "adaptive"]
-
-# The policy under which decoding sees what a training mode shows.
-PARTNERS: dict[Mode, Policy] = {
-    "parallel": "per_depth",
-    "first_depth": "first_depth",
-    "jacobi": "committed",
-    "sequential": "committed",
-}
-EXACT = ("per_depth", "first_depth")  # policies under which a prompt can be refined all at once
 
 SIZES = {
     "vocab_size": 1,
@@ -47,6 +38,18 @@ SIZES = {
     "n": 0,
     "supervision_steps": 1,
     "sweeps": 1,
+}
+
+
+KINDS = {
+    "streams": Streams,
+    "norm": Norm,
+    "gradient": Gradient,
+    "halting": Halting,
+    "training_depth": TrainingDepth,
+    "training_mode": Mode,
+    "training_sweeps": TrainingSweeps,
+    "depth": Depth,
 }
 
 
@@ -114,7 +117,7 @@ class AutoregressiveTRMConfig(PretrainedConfig):
     depth: Depth = "fixed"
     halting_probability: float = 0.5
 
-    def __new__(cls, *_: Any, **given: Any) -> Self:
+    def __new__(cls, *_: Any, **given: Any) -> AutoregressiveTRMConfig:
         config = super().__new__(cls)
         if "rung" in given:  # beside which what is given must not give way, be it a default
             vars(config)["_given"] = frozenset(given)
@@ -156,8 +159,6 @@ class AutoregressiveTRMConfig(PretrainedConfig):
 
     def price(self) -> RefinementPrice:
         """What it costs (:func:`benchmarks.compute.language_model_price`)."""
-        from trm.autoregressive.pricing import RefinementPrice
-
         return RefinementPrice(self)
 
     def check(self) -> None:
@@ -170,15 +171,15 @@ class AutoregressiveTRMConfig(PretrainedConfig):
             raise UserError(
                 f"the rung '{self.rung}' comes too late.", where="rung", cure="Give it to a new configuration."
             )
-        kinds = {
-            "streams": Streams, "norm": Norm, "gradient": Gradient, "halting": Halting,
-            "training_depth": TrainingDepth, "training_mode": Mode, "training_sweeps": TrainingSweeps,
-            "depth": Depth,
-        }  # fmt: skip
-        if self.cache_policy is not None:
-            kinds["cache_policy"] = Policy
+        kinds = KINDS if self.cache_policy is None else KINDS | {"cache_policy": Policy}
         check_kinds(self, kinds)
         check_counts(self, SIZES)
+        self._check_network()
+        self._check_training()
+        self._check_halting()
+
+    def _check_network(self) -> None:
+        """Sizes and passes that fit together."""
         if self.hidden_size % (2 * self.num_attention_heads):
             raise UserError(
                 f"a width of {self.hidden_size} cannot be split into {self.num_attention_heads} heads of even size.",
@@ -187,6 +188,9 @@ class AutoregressiveTRMConfig(PretrainedConfig):
             )
         if self.streams == "dual" and self.n < 1:
             raise UserError("n is 0, so z would never change.", where="n", cure="Give 1 or more, or streams=single.")
+
+    def _check_training(self) -> None:
+        """Depths and sweeps, where they are drawn."""
         if self.training_depth != "full" and self.supervision_steps == 1:
             raise UserError(
                 "there is one supervision step only.", where="training_depth", cure="Give full, or more of them."
@@ -197,6 +201,9 @@ class AutoregressiveTRMConfig(PretrainedConfig):
                 where="training_sweeps",
                 cure="Give training_mode=jacobi with 3 sweeps or more, or training_sweeps=fixed.",
             )
+
+    def _check_halting(self) -> None:
+        """A head, where something asks it."""
         if self.halting == "act" and (self.streams == "dual" or not self.tied or self.supervision_steps > 1):
             raise UserError(
                 "ACT halts passes of one tied stream in one supervision step.",
@@ -205,7 +212,7 @@ class AutoregressiveTRMConfig(PretrainedConfig):
             )
         if not 0 < self.halting_probability < 1:
             raise UserError(
-                f"{self.halting_probability} is no probability between 0 and 1.",
+                f"halting_probability must lie between 0 and 1, not {self.halting_probability}.",
                 where="halting_probability",
                 cure="For example 0.9.",
             )

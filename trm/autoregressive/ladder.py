@@ -3,10 +3,13 @@
 ``blocks`` is what a token costs at inference: evaluations of a transformer block, the passes of all supervision steps
 times the blocks of a network. Except for the smallest GPT, which has as many parameters as the recursive models and so
 fewer passes, all rungs have the same; what they cost in training differs (gradients), which budgets in FLOPs settle.
+
+Light: a report asks every record whether its model thinks before a token, so neither torch nor transformers is loaded.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from benchmarks.errors import UserError, did_you_mean
@@ -15,6 +18,8 @@ LAYERS = 2  # blocks of a network, TRM's
 STEPS = 4  # supervision steps of the rungs that have them
 SINGLE = {"streams": "single", "supervision_steps": 1, "halting": "none"}
 DUAL = {"streams": "dual", "num_hidden_layers": LAYERS}
+# Of AutoregressiveTRMConfig, which a test holds them to.
+DEFAULTS = {"streams": "dual", "tied": True, "T": 2, "n": 3, "supervision_steps": 4}
 
 
 def ladder(blocks: int = 16) -> dict[str, dict[str, Any]]:
@@ -56,3 +61,22 @@ def rung(name: str, blocks: int = 16) -> dict[str, Any]:
     if name not in rungs:
         raise UserError(f"there is no rung '{name}'.", where="ladder", cure=did_you_mean(name, rungs))
     return rungs[name]
+
+
+def evaluations(settings: Mapping[str, Any]) -> int:
+    """How often a token goes through one and the same network, at full depth.
+
+    Supervision steps S times the passes of a step, T (n + 1) or T for a single stream; without tied weights each pass
+    has a network of its own, which leaves S. It is 1 for a GPT.
+
+    Args:
+        settings: of :class:`trm.autoregressive.configuration.AutoregressiveTRMConfig`, as a run's configuration holds
+            them; what they leave out is as there. A ``rung`` stands for its settings.
+
+    Raises:
+        UserError: for an unknown rung.
+    """
+    name = settings.get("rung")
+    own = {**DEFAULTS, **({} if name is None else rung(name, settings.get("blocks", 16))), **settings}
+    passes = own["T"] * (own["n"] + 1) if own["streams"] == "dual" else own["T"]
+    return int(own["supervision_steps"] * (passes if own["tied"] else 1))

@@ -12,65 +12,34 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModelForCausalLM, GenerationMixin, PreTrainedModel, initialization
-from transformers.utils import ModelOutput
+from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, GenerationMixin, PreTrainedModel, initialization
 
 from trm.autoregressive.attention import angles
 from trm.autoregressive.cache import SlotCache
 from trm.autoregressive.configuration import AutoregressiveTRMConfig
+from trm.autoregressive.engine import Decoding, Engine
+from trm.autoregressive.lockstep import extend
+from trm.autoregressive.losses import deep_supervision_loss
+from trm.autoregressive.outputs import AutoregressiveTRMOutput, RefinedOutput
 from trm.autoregressive.recursion import ACT_BIAS, Hidden, Recursion, positions_of
 from trm.autoregressive.sequence import Refined, sweep
-from trm.layers import Linear, Rotary, rms_norm, truncated_normal_
-from trm.modeling import HALTING_BIAS
-
-ROOM = 64  # tokens that a cache has room for at first
+from trm.layers import HALTING_BIAS, Linear, Rotary, rms_norm, truncated_normal_
+from trm.portable import Portable
 
 
-@dataclass
-class RefinedOutput(ModelOutput):
-    """What the backbone gives.
+class AutoregressiveTRMPreTrainedModel(Portable, PreTrainedModel):
+    """What the backbone and the language model share: configuration, initial weights, how they travel."""
 
-    Attributes:
-        last_hidden_state: the answer y after the last supervision step, ready for the head.
-        answers: after each.
-        ponder: with ACT, passes per position.
-        past_key_values: the cache.
-    """
-
-    last_hidden_state: Float[Tensor, "b l d"] | None = None
-    answers: tuple[Tensor, ...] | None = None
-    ponder: Float[Tensor, "b l"] | None = None
-    past_key_values: Any = None
-
-
-@dataclass
-class AutoregressiveTRMOutput(ModelOutput):
-    """What the language model gives.
-
-    Attributes:
-        loss: with labels, :func:`trm.autoregressive.losses.deep_supervision_loss`.
-        logits: after the last supervision step.
-        step_logits: after each, where they are learned from.
-        halting_logits: above 0 where the model takes its prediction for right, after each of these steps.
-        ponder: with ACT, passes per position.
-        past_key_values: the cache.
-    """
-
-    loss: Float[Tensor, ""] | None = None
-    logits: Float[Tensor, "b l v"] | None = None
-    step_logits: tuple[Tensor, ...] | None = None
-    halting_logits: tuple[Tensor, ...] | None = None
-    ponder: Float[Tensor, "b l"] | None = None
-    past_key_values: Any = None
-
-
-class AutoregressiveTRMPreTrainedModel(PreTrainedModel):
+    travels_as: ClassVar = {
+        "AutoConfig": "trm.autoregressive.configuration:AutoregressiveTRMConfig",
+        "AutoModel": "trm.autoregressive.modeling:AutoregressiveTRMModel",
+        "AutoModelForCausalLM": "trm.autoregressive.modeling:AutoregressiveTRMForCausalLM",
+    }
     config: AutoregressiveTRMConfig
     config_class = AutoregressiveTRMConfig
     base_model_prefix = "model"
@@ -115,7 +84,7 @@ class AutoregressiveTRMModel(AutoregressiveTRMPreTrainedModel):
         config = self.config
         return angles(positions, config.hidden_size // config.num_attention_heads, config.rope_theta)
 
-    def trust(self, answer: Hidden) -> Float[Tensor, "b l"]:
+    def halting_logits(self, answer: Hidden) -> Float[Tensor, "b l"]:
         """The halting logit: above 0 where the prediction is taken for right."""
         assert self.halting_head is not None, "the configuration has halting=correct"
         return self.halting_head(answer).float()[..., 0]
@@ -127,7 +96,7 @@ class AutoregressiveTRMModel(AutoregressiveTRMPreTrainedModel):
     def forward(
         self,
         input_ids: Int[Tensor, "b l"],
-        attention_mask: Int[Tensor, "b l"] | None = None,
+        attention_mask: Int[Tensor, "b k"] | None = None,
         position_ids: Int[Tensor, "b l"] | None = None,
         past_key_values: SlotCache | None = None,
         use_cache: bool | None = None,
@@ -143,9 +112,9 @@ class AutoregressiveTRMModel(AutoregressiveTRMPreTrainedModel):
             last_only: with a cache, give the answer of the last position alone.
         """
         if use_cache or past_key_values is not None:
-            from trm.autoregressive.lockstep import extend
-
             return extend(self, input_ids, attention_mask, past_key_values, last_only)
+
+        # Without padding there is no mask, which lets attention take its fast path.
         mask = None if attention_mask is None or bool(attention_mask.all()) else attention_mask.bool()
         if position_ids is None:
             position_ids = positions_of(torch.ones_like(input_ids) if mask is None else mask)
@@ -165,6 +134,8 @@ class AutoregressiveTRMModel(AutoregressiveTRMPreTrainedModel):
 
 
 class AutoregressiveTRMForCausalLM(AutoregressiveTRMPreTrainedModel, GenerationMixin):
+    """The backbone with a head over the vocabulary."""
+
     has_own_loss = True  # a trainer that learns from logits alone would miss the steps before the last, and halting
 
     def __init__(self, config: AutoregressiveTRMConfig) -> None:
@@ -185,7 +156,7 @@ class AutoregressiveTRMForCausalLM(AutoregressiveTRMPreTrainedModel, GenerationM
     def forward(
         self,
         input_ids: Int[Tensor, "b l"],
-        attention_mask: Int[Tensor, "b l"] | None = None,
+        attention_mask: Int[Tensor, "b k"] | None = None,
         position_ids: Int[Tensor, "b l"] | None = None,
         past_key_values: SlotCache | None = None,
         labels: Int[Tensor, "b l"] | None = None,
@@ -211,7 +182,7 @@ class AutoregressiveTRMForCausalLM(AutoregressiveTRMPreTrainedModel, GenerationM
         # Steps that are not learned from carry no gradient.
         learned = refined.answers if self.config.deep_supervision else refined.answers[-1:]
         step_logits = tuple(self.lm_head(answer[:, kept]) for answer in learned)
-        halting = tuple(self.model.trust(a[:, kept]) for a in learned) if self.model.halting_head else None
+        halting = tuple(self.model.halting_logits(a[:, kept]) for a in learned) if self.model.halting_head else None
         output = AutoregressiveTRMOutput(
             logits=step_logits[-1],
             step_logits=step_logits,
@@ -220,8 +191,6 @@ class AutoregressiveTRMForCausalLM(AutoregressiveTRMPreTrainedModel, GenerationM
             past_key_values=refined.past_key_values,
         )
         if labels is not None:
-            from trm.autoregressive.losses import deep_supervision_loss
-
             output.loss = deep_supervision_loss(output, labels, num_items_in_batch, self.config.ponder_cost)
         return output
 
@@ -274,8 +243,6 @@ class AutoregressiveTRMForCausalLM(AutoregressiveTRMPreTrainedModel, GenerationM
             on_result: gets each prompt's index, its new tokens and how many supervision steps each took.
             options: of :class:`trm.autoregressive.engine.Decoding`.
         """
-        from trm.autoregressive.engine import Decoding, Engine
-
         engine = Engine(self, Decoding(batch_size=rows, **options))
         engine.decode(prompts, ends, on_result=lambda index, result: on_result(index, result.ids, result.steps))
 
@@ -285,5 +252,7 @@ class AutoregressiveTRMForCausalLM(AutoregressiveTRMPreTrainedModel, GenerationM
         return False
 
 
-AutoConfig.register(AutoregressiveTRMConfig.model_type, AutoregressiveTRMConfig)
-AutoModelForCausalLM.register(AutoregressiveTRMConfig, AutoregressiveTRMForCausalLM)
+if __name__ == "trm.autoregressive.modeling":  # a copy beside saved weights is found by their auto_map instead
+    AutoConfig.register(AutoregressiveTRMConfig.model_type, AutoregressiveTRMConfig, exist_ok=True)
+    AutoModel.register(AutoregressiveTRMConfig, AutoregressiveTRMModel, exist_ok=True)
+    AutoModelForCausalLM.register(AutoregressiveTRMConfig, AutoregressiveTRMForCausalLM, exist_ok=True)
