@@ -27,7 +27,7 @@ from benchmarks.language_models import ModelOptions
 from benchmarks.problem import Problem
 from benchmarks.task import Task
 from benchmarks.training.budget import Budget
-from benchmarks.training.checkpoints import Checkpoints
+from benchmarks.training.saving import Checkpoints
 
 if TYPE_CHECKING:
     from benchmarks.evaluation import Solver

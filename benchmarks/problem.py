@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
+
+Split = Literal["train", "test"]
+Measure = Literal["exact", "valid"]
+
+TEST_SHARE = 0.25  # share of a family's orbits that belong to the test split
 
 
 @dataclass(frozen=True)
@@ -15,8 +21,8 @@ class Problem:
         id: unique within a data set, stable between runs.
         question: for example the 81 characters of a Sudoku, or ``27*34``.
         answer: the label, in the same form as an :class:`Answer`'s ``text``.
-        orbit: key that is equal for all problems that a symmetry of the family maps onto each other;
-            train and test share no key, and problems with one key are one cluster in the statistics.
+        orbit: key that is equal for all problems that a symmetry of the family maps onto each other.
+            Train and test share no key, and problems with one key are one cluster in the statistics.
         meta: what else is known (rating, path length, line of the file).
     """
 
@@ -51,3 +57,19 @@ class Verdict:
     valid: bool
     score: float
     reason: str = ""
+
+    @classmethod
+    def wrong(cls, reason: str, score: float = 0.0) -> Verdict:
+        """Neither the labelled answer nor another right one."""
+        return cls(False, False, False, score, reason)
+
+
+def split_of(orbit: str) -> Split:
+    """The split that an orbit belongs to: a hash decides, so it never depends on seeds, counts or order."""
+    first = hashlib.sha256(orbit.encode()).digest()[0]
+    return "test" if first < 256 * TEST_SHARE else "train"
+
+
+def problem_id(task_name: str, question: str) -> str:
+    """An id that depends on the question alone, so that it is the same in every run."""
+    return f"{task_name}/{hashlib.sha256(question.encode()).hexdigest()[:12]}"

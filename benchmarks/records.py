@@ -12,9 +12,6 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from benchmarks.errors import UserError
 from benchmarks.evaluation import Prediction
 
@@ -116,6 +113,9 @@ def write_atomically(path: Path, text: str) -> None:
 
 def save_predictions(folder: Path, predictions: Sequence[Prediction]) -> None:
     """One row per problem: what was asked, answered, judged and paid."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     rows = [
         {
             "id": p.problem.id,
@@ -148,6 +148,9 @@ def load_predictions(folder: Path) -> list[dict[str, Any]]:
     Raises:
         UserError: if the file is missing or broken.
     """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     path = folder / PREDICTIONS
     try:
         return pq.read_table(path).to_pylist()

@@ -124,6 +124,9 @@ class Registry(Mapping[str, type[T]]):
                 where=where,
                 cure=f"reasoning_kit.{base_name} says in its docstring what each of them does.",
             )
+        faults = cls.faults() if hasattr(cls, "faults") else []
+        if faults:
+            raise UserError(f"the class {cls.__name__} must {faults[0]}.", where=where)
 
     def _load(self, path: str) -> type[T]:
         module, name = path.split(":")

@@ -30,8 +30,9 @@ from typing import TYPE_CHECKING, Any
 from jaxtyping import Bool, Float, Int, Shaped
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Generator, Tensor
 else:
     Tensor = Any  # jaxtyping then checks dtype and shape of whatever array comes
+    Generator = Any
 
-__all__ = ["Bool", "Float", "Int", "Shaped", "Tensor"]
+__all__ = ["Bool", "Float", "Generator", "Int", "Shaped", "Tensor"]

@@ -6,21 +6,17 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-from datasets import Dataset
+from typing import TYPE_CHECKING
 
 from benchmarks.errors import UserError
 from benchmarks.grid_task import GridTask
 from benchmarks.problem import Problem
-from benchmarks.task import Split, Task
+from benchmarks.task import Task
 
-TEST_SHARE = 0.25  # share of a family's orbits that belong to the test split
-
-
-def split_of(orbit: str) -> Split:
-    """The split that an orbit belongs to: a hash decides, so it never depends on seeds, counts or order."""
-    first = hashlib.sha256(orbit.encode()).digest()[0]
-    return "test" if first < 256 * TEST_SHARE else "train"
+if TYPE_CHECKING:
+    from datasets import Dataset
+else:
+    from typing import Any as Dataset
 
 
 @dataclass(frozen=True)
@@ -58,7 +54,9 @@ def build_splits(
     """
     if (train_file is None) != (test_file is None):
         raise UserError(
-            "only one of train_file and test_file is given.", where=task.name, cure="Give both, or neither."
+            "train_file and test_file must be given together, but there is only one of them.",
+            where=task.name,
+            cure="Give both, or neither.",
         )
     if train_file is not None and test_file is not None:
         train_files = [train_file] if isinstance(train_file, (str, Path)) else list(train_file)
@@ -66,7 +64,7 @@ def build_splits(
         where = " and ".join(map(str, [*train_files, test_file]))
     elif train_size is None or test_size is None:
         raise UserError(
-            "generated problems have no end, so null is no number of them.",
+            "the number of generated problems must be given, because they have no end.",
             where=task.name,
             cure="Give train_size and test_size, or train_file and test_file.",
         )
@@ -96,6 +94,8 @@ def prove_disjoint(train: Sequence[Problem], test: Sequence[Problem], where: str
 
 def to_dataset(task: Task, problems: Sequence[Problem]) -> Dataset:
     """Rows ``id, question, answer, meta``, and of a grid family ``input_ids, labels``."""
+    from datasets import Dataset
+
     columns = {
         "id": [p.id for p in problems],
         "question": [p.question for p in problems],

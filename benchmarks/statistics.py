@@ -25,9 +25,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import norm, t
-from statsmodels.stats.contingency_tables import mcnemar
-from statsmodels.stats.proportion import proportion_confint
 
 Array = NDArray[np.float64]
 
@@ -156,6 +153,8 @@ def paired_difference(
 
 def wilson(share: float, count: int, choices: int = 1) -> tuple[float, float]:
     """Wilson's (1927) score interval of a share of ``count``, one of ``choices``."""
+    from statsmodels.stats.proportion import proportion_confint
+
     low, high = proportion_confint(share * count, count, alpha=(1 - LEVEL) / choices, method="wilson")
     return float(low), float(high)
 
@@ -168,6 +167,8 @@ def pass_at_k(samples: int, right: int, k: int) -> float:
 
 def mcnemar_p(only_a: int, only_b: int) -> float:
     """Exact two-sided McNemar test from the numbers of problems that only one of the methods solved."""
+    from statsmodels.stats.contingency_tables import mcnemar
+
     return min(float(mcnemar([[0, only_a], [only_b, 0]], exact=True).pvalue), 1.0)
 
 
@@ -194,6 +195,8 @@ def _deviations(
     """Bootstrap deviations of ``sum sign * accuracy`` from its value: orbits resampled together for all groups,
     seeds drawn within each group, widened for few seeds as the module's docstring says, and for ``choices`` by what
     a normal or t distribution needs (its far quantiles would take very many resamples)."""
+    from scipy.stats import norm, t
+
     generator = np.random.default_rng(seed)
     total = np.sum([sign * right.mean(0) for sign, right in zip(signs, groups, strict=True)], axis=0)
     deviations = _resampled_ratio(generator, total, sizes, resamples) - total.sum() / sizes.sum()

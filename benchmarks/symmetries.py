@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import torch
-from jaxtyping import Int
-from torch import Tensor
+from benchmarks.shapes import Generator, Int, Tensor
+
+if TYPE_CHECKING:
+    from torch import device as Device
+else:
+    from typing import Any as Device
 
 IGNORE = -100  # label of a position that carries no loss, as everywhere in transformers
 
@@ -35,21 +40,28 @@ class Symmetries:
         return Symmetries(self.position.argsort(1), self.token.argsort(1))
 
     @staticmethod
-    def identity(batch: int, positions: int, vocabulary: int, device: torch.device | str | None = None) -> Symmetries:
+    def identity(batch: int, positions: int, vocabulary: int, device: Device | str | None = None) -> Symmetries:
+        """For each of ``batch`` rows the symmetry that changes nothing."""
+        import torch
+
         return Symmetries(
             torch.arange(positions, device=device).expand(batch, -1),
             torch.arange(vocabulary, device=device).expand(batch, -1),
         )
 
 
-def permutations(batch: int, length: int, generator: torch.Generator) -> Int[Tensor, "b n"]:
+def permutations(batch: int, length: int, generator: Generator) -> Int[Tensor, "b n"]:
     """Uniformly random permutations of ``0 ... length - 1``, one per row."""
+    import torch
+
     # Double precision: equal draws, which would favour one order, do not occur.
     draws = torch.rand(batch, length, generator=generator, device=generator.device, dtype=torch.float64)
     return draws.argsort(dim=1)
 
 
-def to_device(values: Tensor | list[int], device: torch.device | str) -> Tensor:
+def to_device(values: Tensor | Sequence[int], device: Device | str) -> Tensor:
     """A copy to a GPU goes from pinned memory, and the host does not wait for it."""
+    import torch
+
     tensor = torch.as_tensor(values)
     return tensor if torch.device(device).type == "cpu" else tensor.pin_memory().to(device, non_blocking=True)

@@ -1,78 +1,160 @@
 """Task: what every family of problems implements, so that every method can learn it and one verifier judges all.
 
-A family gives a *text form* (question and answer as strings, for language models) and exactly one
-:meth:`Task.verify`; most also give a *grid form* for recursive models and their symmetries
-(:class:`benchmarks.grid_task.GridTask`).
-``load_task("sudoku", size=6)`` builds one by name.
+A family says how a problem is drawn and whether an answer is right; everything else is derived from these two, and can
+be overridden. That is enough for language models::
+
+    @dataclass(frozen=True)
+    class Sorting(Task):
+        \"""Sort the digits, the smallest first.\"""
+
+        digits: int = 5
+
+        family: ClassVar[str] = "sorting"
+
+        def draw(self, rng):
+            question = "".join(rng.choices("0123456789", k=self.digits))
+            return question, "".join(sorted(question))
+
+        def is_right(self, problem, answer):
+            return answer == "".join(sorted(problem.question))
+
+Recursive models also need a *grid form* (:class:`benchmarks.grid_task.GridTask`), which symbols and a length give.
+``load_task("sudoku", size=6)`` builds a task by the name of its family.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+import inspect
+import random
+import re
 from collections.abc import Sequence
 from dataclasses import fields
+from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
-import torch
-
+from benchmarks.drawn import Drawn
 from benchmarks.errors import UserError, did_you_mean
-from benchmarks.files.csv_rows import sample
-from benchmarks.problem import Answer, Problem, Verdict
+from benchmarks.files.text import sample
+from benchmarks.options import require_choice
+from benchmarks.problem import Answer, Measure, Problem, Verdict, problem_id
 from benchmarks.registry import Registry
+from benchmarks.shapes import Generator
+from benchmarks.user_code import broken, call
 
-Split = Literal["train", "test"]
-Measure = Literal["exact", "valid"]
+LOOKED_AT = 256  # drawn problems whose characters make the alphabet of a family that declares none
 
 
-class Task(ABC):
+class Task(Drawn):
     """One family of problems with its options fixed (size, difficulty). Subclasses are frozen dataclasses.
 
+    A new family writes its name, :meth:`draw` and :meth:`is_right`. Whatever else it writes replaces what is derived
+    here.
+
     Attributes:
-        family: the registry's name of the family.
-        name: family and options in one word, for example ``sudoku-4x4``.
-        measure: which field of a verdict is reported as accuracy.
-        alphabet: the characters that questions, traces and answers in text form may use.
-        instructions: for a model that was not trained here: what is asked, and in what form the answer is wanted.
+        measure: which field of a verdict is reported as accuracy. Derived: ``valid`` where the family says which
+            answers are right, ``exact`` where only the label is.
         concurrent: :meth:`verify` waits for other processes, and may be called from several threads.
     """
 
-    family: ClassVar[str]
     concurrent: ClassVar[bool] = False
-    measure: Measure
+    measure: Measure = "exact"
+
+    # Options come from outside. __post_init__ refuses wrong ones in words, so the hook that checks types in tests
+    # leaves __init__ alone; all other methods are checked.
+    __no_type_check__: ClassVar[bool] = True
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        says_what_is_right = "is_right" in vars(cls)
+        if says_what_is_right and not any("measure" in vars(base) for base in cls.__mro__ if base is not Task):
+            cls.measure = "valid"
+
+    @classmethod
+    def faults(cls) -> list[str]:
+        """What the class of a new family must still do, in words; the registry takes no class that has any."""
+        found = []
+        if "__dataclass_fields__" not in vars(cls) or not cls.__dataclass_params__.frozen:  # type: ignore[attr-defined]
+            found.append("be a frozen dataclass: write @dataclass(frozen=True) above it")
+        if not isinstance(getattr(cls, "family", None), str):
+            found.append('have a name: write family: ClassVar[str] = "..."')
+        ways = ("draw", "drafts", "generate")
+        if all(getattr(cls, way) is getattr(Task, way) for way in ways):
+            found.append("define draw(self, rng), which returns a question and its answer")
+        return found
+
+    def __post_init__(self) -> None:
+        require_choice("measure", self.measure, ("exact", "valid"))
+
+    # --- what a new family writes ----------------------------------------------------------------
+
+    def solve(self, question: str) -> str | None:
+        """The answer to a question that somebody typed; ``None`` where it has none. Optional.
+
+        Raises:
+            UserError: if the question is malformed, or the family cannot solve what was typed.
+        """
+        raise UserError(
+            f"a question of the family '{self.family}' cannot be typed, because nothing would know its answer.",
+            where=self.name,
+            cure="Use generated problems, or give the family a method solve(question).",
+        )
+
+    # --- in words -------------------------------------------------------------------------------
 
     @property
-    @abstractmethod
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """Family and options in one word, for example ``sudoku-4x4``. Derived: the options that are no defaults."""
+        words = [self.family]
+        for option in fields(self):  # type: ignore[arg-type]  # every Task is a dataclass
+            value = getattr(self, option.name)
+            if option.name != "measure" and value != option.default:
+                words.append(option.name + re.sub(r"[^\w.]+", "-", str(value)).strip("-"))
+        return "-".join(words)
 
     @property
-    @abstractmethod
-    def alphabet(self) -> str: ...
+    def alphabet(self) -> str:
+        """The characters that questions, traces and answers in text form may use.
+
+        Derived: those of some drawn problems, always the same ones. A family with rare characters declares them.
+        """
+        return self._drawn_alphabet
+
+    @cached_property
+    def _drawn_alphabet(self) -> str:
+        problems = self.first_drawn(random.Random(0), LOOKED_AT)
+        texts = [self.question_text(problem) + self.answer_text(problem) for problem in problems]
+        return "".join(sorted(set("".join(texts))))
 
     @property
-    @abstractmethod
-    def instructions(self) -> str: ...
+    def instructions(self) -> str:
+        """For a model that was not trained here: what is asked, and in what form the answer is wanted.
+
+        Derived: the first paragraph of the family's docstring.
+        """
+        written = type(self).__doc__ or ""
+        if written.startswith(f"{type(self).__name__}("):  # written by dataclass, for want of one
+            written = ""
+        paragraph = inspect.cleandoc(written).partition("\n\n")[0]
+        return " ".join([*paragraph.split(), "Write the answer alone."])
 
     # --- problems -------------------------------------------------------------------------------
 
-    @abstractmethod
-    def generate(self, split: Split, count: int, seed: int) -> list[Problem]:
-        """``count`` different problems of one split.
-
-        The split of a problem is a function of its orbit (:func:`benchmarks.splits.split_of`), so the two
-        splits share no orbit whatever the seeds and counts.
-
-        Raises:
-            UserError: if the family has fewer than ``count`` different problems in this split.
-        """
-
-    @abstractmethod
     def parse_question(self, text: str) -> Problem:
-        """A typed problem, checked and labelled with its right answer.
+        """A typed problem, checked and labelled with its right answer. Derived from :meth:`solve`.
 
         Raises:
             UserError: if it is malformed, has no answer, or (where the family promises one) several.
         """
+        question = text.strip()
+        answer = call(self, "solve", question)
+        if answer is None:
+            raise UserError(f"'{question[:60]}' has no answer.", where=self.name, cure="Correct the question.")
+        if not isinstance(answer, str):
+            raise broken(self, "solve", f"must return text or None, not {answer!r:.60}")
+        self.check_drawn(question, answer)
+        orbit = self.orbit_of(question)
+        return self.confirmed(Problem(problem_id(self.name, question), question, answer, orbit))
 
     def read(self, path: str | Path, limit: int | None = None, seed: int = 0) -> list[Problem]:
         """Problems of a published file, or of a split of a data set on the hub (``hub:OWNER/NAME:SPLIT``).
@@ -105,19 +187,55 @@ class Task(ABC):
         if len(train_files) == 1:
             train = self.read(train_files[0], train_size, seed)
         else:
-            together = [problem for file in train_files for problem in self.read(file)]
+            together: list[Problem] = []
+            for file in train_files:
+                together += self.read(file)
             train = sample(together, train_size, seed, " and ".join(map(str, train_files)))
         return train, self.read(test_file, test_size, seed)
 
     # --- judging --------------------------------------------------------------------------------
 
-    @abstractmethod
     def verify(self, problem: Problem, answer: Answer | None) -> Verdict:
-        """The family's only verifier. ``None`` (nothing could be parsed) is wrong."""
+        """The family's only verifier. ``None`` (nothing could be parsed) is wrong.
+
+        Derived: exact is the label; valid is what :meth:`is_right` accepts; the score of a wrong answer is the
+        share of the label's characters that it has in their places.
+
+        Raises:
+            UserError: if the family's code fails.
+        """
+        if answer is None:
+            return Verdict.wrong("no answer could be read")
+        text = answer.text
+        exact = text == problem.answer
+        reason = self.misspelt(text)
+        valid = exact or (not reason and self.judge(problem, text))
+        correct = exact if self.measure == "exact" else valid
+        agreeing = sum(a == b for a, b in zip(text, problem.answer, strict=False))
+        share = agreeing / max(len(text), len(problem.answer), 1)
+        score = 1.0 if correct else min(share, 0.99)
+        return self.verdict(exact, "" if valid else reason or "the answer is not right", score)
+
+    def verdict(self, exact: bool, fault: str, score: float, unlabelled: str = "right, but not the label") -> Verdict:
+        """The verdict on an answer that could be read, by the measure of the task.
+
+        Args:
+            exact: it is the labelled answer.
+            fault: why it is not right, in words; empty where it is.
+            unlabelled: why it is not correct, where it is right but another one is the label.
+        """
+        valid = not fault
+        correct = exact if self.measure == "exact" else valid
+        reason = "" if correct else fault or unlabelled
+        return Verdict(correct, exact, valid, score, reason)
+
+    def misspelt(self, answer: str) -> str:
+        """Why a text cannot be an answer at all, in words: :meth:`is_right` is not asked about it."""
+        return "" if answer else "the answer is empty"
 
     # --- more of a problem -----------------------------------------------------------------------
 
-    def augment(self, problems: Sequence[Problem], generator: torch.Generator) -> list[Problem]:
+    def augment(self, problems: Sequence[Problem], generator: Generator) -> list[Problem]:
         """Each problem under a random symmetry of the family; as it is where the family has none."""
         return list(problems)
 
@@ -132,17 +250,21 @@ class Task(ABC):
 
     # --- text form ------------------------------------------------------------------------------
 
-    @abstractmethod
     def question_text(self, problem: Problem) -> str:
         """The question as a language model reads it."""
+        return problem.question
 
-    @abstractmethod
     def answer_text(self, problem: Problem) -> str:
         """The labelled answer as a language model writes it."""
+        return problem.answer
 
-    @abstractmethod
     def parse_answer(self, problem: Problem, text: str) -> Answer | None:
-        """The answer that a language model wrote, or ``None`` where it is not one."""
+        """The answer that a language model wrote, or ``None`` where it is not one.
+
+        Strict. Derived: the whole text, spaces around it aside.
+        """
+        kept = text.strip()
+        return None if self.misspelt(kept) else Answer(kept)
 
     def find_answer(self, problem: Problem, text: str) -> Answer | None:
         """The one final answer in the free text of a model that was not trained here; ``None`` where there is none, or
@@ -154,9 +276,9 @@ class Task(ABC):
 
     # --- for people -----------------------------------------------------------------------------
 
-    @abstractmethod
     def render(self, problem: Problem, answer: Answer | None = None) -> str:
         """The question, or the question with an answer filled in, as lines of monospaced text."""
+        return problem.question if answer is None else f"{problem.question}\n{answer.text}"
 
 
 FAMILIES: Registry[Task] = Registry(

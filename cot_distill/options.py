@@ -63,6 +63,7 @@ class SFTOptions:
     """Options of ``method.cot`` and ``method.answer_only``.
 
     Attributes:
+        batch_size: rows of a training step.
         learning_rate: ``None``: 4e-5 for a pretrained model; from scratch 3e-3, at a constant rate 2e-3.
         trace: how the programmatic teacher writes (``reasoning-kit tasks show NAME`` lists the styles); ``None``: the
             family's first.
@@ -70,8 +71,11 @@ class SFTOptions:
             teacher.
         content: ``wrong``: each problem is shown the thought and answer of another one, anew in every pass, and never a
             right one: only the form is taught (:mod:`cot_distill.shuffled_answers`).
+        weight_decay: of every weight.
+        warmup_steps: steps in which the learning rate rises to its value.
         schedule: of the learning rate over the budget.
         augment: show problems under random symmetries after the first pass.
+        max_grad_norm: gradients are scaled down to this norm; 0: never.
         max_length: longest row, and longest completion of the solver, in tokens; longer rows are cut, and counted in
             a warning (the search traces of hard puzzles reach tens of thousands of tokens). ``None``: no cut.
         trainer: handed to TRL's ``SFTConfig``.

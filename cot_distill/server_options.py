@@ -23,6 +23,7 @@ class PromptedOptions:
         shots: training problems that are shown solved before the question.
         samples: answers to each problem; the majority decides.
         temperature: 0 is greedy.
+        top_p: nucleus sampling.
         max_new_tokens: of each answer; ``None``: what the server allows.
         concurrency: requests at the same time.
         timeout: seconds until a request counts as lost.
@@ -55,6 +56,9 @@ class TeacherOptions:
     Attributes:
         model: a name at ``base_url``; without ``base_url`` the folder of a finished run of this kit, or a folder or
             hub name of a pretrained model.
+        base_url: of a server, up to ``/v1``; ``None``: the model is loaded here.
+        api_key_env, shots, temperature, top_p, concurrency, timeout, attempts, parameters: as in
+            :class:`PromptedOptions`.
         engine: what generates with a model that is loaded here.
         samples: traces that are tried for each problem.
         max_new_tokens: of each trace; ``None``: what a run of this kit was trained for, what a server allows.

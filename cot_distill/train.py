@@ -21,7 +21,8 @@ from benchmarks.compute import Cost, language_model_price
 from benchmarks.method import TrainingRun
 from benchmarks.task import Task
 from benchmarks.text_form import Style
-from benchmarks.training.budget import BudgetCallback, BudgetedTrainerMixin, Meter
+from benchmarks.training.budget import Meter
+from benchmarks.training.trainer import BudgetCallback, BudgetedTrainerMixin
 from benchmarks.training.trainer_options import checked_options
 from cot_distill.generators.vllm import check_vllm
 from cot_distill.language_model import load_language_model, load_pretrained

@@ -58,6 +58,11 @@ class GRPOOptions:
         num_generations: completions per group.
         batch_size: completions per optimiser step, a multiple of ``num_generations``.
         learning_rate: ``None``: 1e-4 for a model from scratch, 1e-6 for a pretrained one (TRL's), with LoRA 1e-5.
+        weight_decay: of every weight.
+        warmup_steps: steps in which the learning rate rises to its value.
+        schedule: of the learning rate over the budget.
+        max_grad_norm: gradients are scaled down to this norm; 0: never.
+        temperature: at which the groups are sampled.
         beta: weight of the KL divergence to the start checkpoint.
         kl_estimator: ``k3`` is ``r - log r - 1`` with ``r = reference / policy`` (DeepSeekMath, arXiv 2402.03300,
             equation 4); ``k3_corrected`` multiplies it by the importance ratio, which makes its gradient that of the

@@ -28,7 +28,7 @@ from benchmarks.records import write_atomically
 from benchmarks.splits import Splits
 from benchmarks.task import Task
 from benchmarks.training.budget import Meter
-from benchmarks.training.checkpoints import STOPPED
+from benchmarks.training.saving import STOPPED
 from benchmarks.training.trainer_options import checked_options
 from cot_distill.generators.base import Completion, Sampling
 from cot_distill.generators.transformers import TransformersGenerator

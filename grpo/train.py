@@ -23,7 +23,8 @@ from benchmarks.errors import UserError
 from benchmarks.method import TrainingRun
 from benchmarks.problem import Problem
 from benchmarks.task import Task
-from benchmarks.training.budget import BudgetCallback, Meter
+from benchmarks.training.budget import Meter
+from benchmarks.training.trainer import BudgetCallback
 from cot_distill.generators.base import Sampling
 from cot_distill.generators.vllm import check_vllm
 from cot_distill.language_model import render_prompt

@@ -20,8 +20,8 @@ from trl import GRPOTrainer
 
 from benchmarks.compute import Cost, LanguageModelPrice, language_model_price
 from benchmarks.rewards import Guarded
-from benchmarks.training.budget import BudgetedTrainerMixin
 from benchmarks.training.checkpoints import step_of
+from benchmarks.training.trainer import BudgetedTrainerMixin
 from grpo.step_times import StepTimesMixin
 
 Rows = list[dict[str, Any]]  # of the training set, as TRL hands them over

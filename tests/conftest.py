@@ -11,7 +11,23 @@ from jaxtyping import install_import_hook
 from typecheck import modules
 
 # Shapes and types of every annotated function are checked while the tests run; production code is not slowed down.
-CHECKED: list[str] = [*modules("trm")]
+CHECKED: list[str] = [
+    "benchmarks.boards",
+    "benchmarks.drawing",
+    "benchmarks.drawn",
+    "benchmarks.grid_task",
+    "benchmarks.options",
+    "benchmarks.problem",
+    "benchmarks.puzzles",
+    "benchmarks.splits",
+    "benchmarks.symmetries",
+    "benchmarks.symmetry_group",
+    "benchmarks.task",
+    "benchmarks.text_form",
+    "benchmarks.user_code",
+    "benchmarks.verifiable",
+    *modules("trm"),
+]
 install_import_hook(CHECKED, "typecheck.checked")
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # before torch is loaded: threads of several workers would wait for each other

@@ -91,6 +91,16 @@ class TRMOptions:
     """Everything a user can set under ``method.trm``, ``method.direct`` or a variant of them.
 
     Attributes:
+        width, layers, heads: shape of the network, which has ``layers`` blocks.
+        T: rounds of the recursion in a supervision step; only the last one has a gradient.
+        n: updates of z in a round.
+        supervision_steps: most supervision steps of a problem in training.
+        exploration: probability that halting in training is put off to a random step.
+        loss: cross entropy of the answer; stable-max (the paper) or soft-max.
+        batch_size: problems of a training step.
+        learning_rate, weight_decay: of every weight but the puzzles' vectors.
+        warmup_steps: steps in which the learning rate rises to its value.
+        max_grad_norm: gradients are scaled down to this norm; 0: never.
         recursion, networks, gradient_evaluations, act, experts, tied_head, prefix: the system or ablation, see
             :class:`trm.configuration.TRMConfig`. A task whose puzzles have vectors of their own needs ``prefix`` >= 1.
         optimizer: AdamW (the paper), AdamATan2 (the published code), or Muon with AdamW for embedding, heads and

@@ -22,7 +22,8 @@ from benchmarks.compute import Cost
 from benchmarks.errors import UserError
 from benchmarks.grid_task import GridTask, as_grid
 from benchmarks.method import TrainingRun
-from benchmarks.training.budget import BudgetCallback, BudgetedTrainerMixin, Meter
+from benchmarks.training.budget import Meter
+from benchmarks.training.trainer import BudgetCallback, BudgetedTrainerMixin
 from trm import pricing
 from trm.arguments import check_arguments, training_arguments, use_bfloat16
 from trm.compilation import compile_recursion

@@ -8,19 +8,14 @@ the hub (:mod:`benchmarks.files.hub`). Every way in which a file or a data set c
 from __future__ import annotations
 
 import csv
-import gzip
-import heapq
-import random
-import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from benchmarks.errors import UserError, did_you_mean
 from benchmarks.files.hub import chosen_hub_rows, is_hub
-
-T = TypeVar("T")
+from benchmarks.files.text import sample, text_lines
 
 HEADER = ["source", "question", "answer", "rating"]
 
@@ -49,7 +44,7 @@ def checked_rows(
     is published and can have millions of rows, which would take minutes: of it, only the chosen rows are read.
 
     Raises:
-        UserError: as :func:`read_rows`, :func:`sample` and ``check``, or if no row has the source.
+        UserError: as :func:`read_rows`, ``sample`` and ``check``, or if no row has the source.
     """
     if source is not None:
         return _of_source(path, limit, seed, check, source)
@@ -143,27 +138,6 @@ def _whole(rating: str | int | float, where: str) -> int:
     )
 
 
-def sample(rows: Iterable[T], limit: int | None, seed: int, where: str | Path) -> list[T]:
-    """All rows, or a random choice of ``limit``; a smaller limit with the same seed chooses a subset of a larger.
-
-    Raises:
-        UserError: if there are fewer than ``limit`` rows, or ``limit`` is below 1.
-    """
-    if limit is None:
-        return list(rows)
-    if limit < 1:
-        raise UserError(f"{limit} puzzles are asked for.", where=str(where), cure="Ask for at least 1.")
-    draw = random.Random(seed)
-    chosen = heapq.nsmallest(limit, rows, key=lambda _: draw.random())
-    if len(chosen) < limit:
-        raise UserError(
-            f"{limit} puzzles are asked for, but it holds {len(chosen)}.",
-            where=str(where),
-            cure=f"Ask for at most {len(chosen)}, or name a larger one.",
-        )
-    return chosen
-
-
 def _cells(path: Path) -> Iterator[tuple[int, list[str]]]:
     """The rows that are not blank, each with the number of its line."""
     reader = csv.reader(text_lines(path, ".csv"), strict=True)
@@ -174,45 +148,3 @@ def _cells(path: Path) -> Iterator[tuple[int, list[str]]]:
     except csv.Error as error:
         where = f"{path}, line {reader.line_num}"
         raise UserError(f"the row is no CSV ({error}).", where=where, cure="Correct its quotes.") from None
-
-
-def text_lines(path: Path, ending: str) -> Iterator[str]:
-    """The lines of a text file, plain or gzip-compressed, with their ends.
-
-    Args:
-        ending: what its name must end with (before ``.gz``), for example ``.csv``.
-
-    Raises:
-        UserError: for what the operating system, gzip and UTF-8 can object to.
-    """
-    if not str(path).endswith((ending, f"{ending}.gz")):
-        raise UserError(
-            f"the file is neither {ending} nor {ending}.gz.",
-            where=str(path),
-            cure=f"Name a published {ending[1:].upper()} file.",
-        )
-    number = 0
-    try:
-        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as stream:
-            for number, line in enumerate(stream, start=1):
-                yield line.decode("utf-8-sig" if number == 1 else "utf-8")
-    except FileNotFoundError:
-        raise UserError("there is no such file.", where=str(path), cure="Correct the path.") from None
-    except UnicodeDecodeError:
-        raise UserError(
-            "the line is not UTF-8 text.", where=f"{path}, line {number}", cure="Save the file as UTF-8."
-        ) from None
-    except EOFError:
-        raise UserError(
-            "the compressed file ends early.", where=f"{path}, after line {number}", cure="Download it again."
-        ) from None
-    except (gzip.BadGzipFile, zlib.error):
-        raise UserError(
-            "the file is no gzip file, or is damaged.",
-            where=f"{path}, after line {number}",
-            cure=f"Download it again; name it {ending} if it is not compressed.",
-        ) from None
-    except OSError as error:
-        raise UserError(
-            f"the file cannot be read ({error.strerror}).", where=str(path), cure="Name a file that you may read."
-        ) from None

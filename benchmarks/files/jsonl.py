@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from benchmarks.errors import UserError, did_you_mean
-from benchmarks.files.csv_rows import sample, text_lines
 from benchmarks.files.hub import chosen_hub_rows, is_hub
+from benchmarks.files.text import sample, text_lines
 
 T = TypeVar("T")
 
@@ -78,7 +78,7 @@ def read_records(
     Raises:
         UserError: for a missing, unreadable, empty, truncated or wrongly encoded file, a line that is no JSON object;
             for a data set as :func:`benchmarks.files.hub.hub_rows`; or as ``check`` and
-            :func:`benchmarks.files.csv_rows.sample`.
+            :func:`benchmarks.files.text.sample`.
     """
     name = str(path)
     if is_hub(name):

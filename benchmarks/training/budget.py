@@ -1,28 +1,50 @@
-"""Budgets: every trainer counts what it spends in one meter, and stops and decays its learning rate by it."""
+"""Budgets: how much training a method may use, and the meter that adds up what it has used. Needs no torch."""
 
 from __future__ import annotations
 
 import math
+import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
-
-from torch.optim.lr_scheduler import LambdaLR
-from transformers import TrainerCallback
+from typing import Literal
 
 from benchmarks.compute import Cost
 from benchmarks.errors import UserError
-from benchmarks.training.checkpoints import ResumableTrainerMixin
 
 Unit = Literal["flops", "seconds", "examples", "tokens", "steps"]
 UNITS: tuple[Unit, ...] = ("flops", "seconds", "examples", "tokens", "steps")
 
+# How a person writes a unit: the unit of Budget, and how many of those one of it is.
+_WRITTEN: dict[str, tuple[Unit, float]] = {
+    "flop": ("flops", 1.0),
+    "gflop": ("flops", 1e9),
+    "tflop": ("flops", 1e12),
+    "pflop": ("flops", 1e15),
+    "eflop": ("flops", 1e18),
+    "s": ("seconds", 1.0),
+    "sec": ("seconds", 1.0),
+    "second": ("seconds", 1.0),
+    "min": ("seconds", 60.0),
+    "minute": ("seconds", 60.0),
+    "h": ("seconds", 3600.0),
+    "hour": ("seconds", 3600.0),
+    "example": ("examples", 1.0),
+    "token": ("tokens", 1.0),
+    "step": ("steps", 1.0),
+}
+_AMOUNT = re.compile(r"\s*([-+]?(?:\d[\d_]*\.?\d*|\.\d+)(?:e[-+]?\d+)?)\s*([a-z]*)\s*", re.IGNORECASE)
+
 
 @dataclass(frozen=True)
 class Budget:
-    """How much training a method may use, in one of the units of :class:`benchmarks.compute.Cost`."""
+    """How much training a method may use, in one of the units of :class:`benchmarks.compute.Cost`.
+
+    Attributes:
+        unit: what is limited; ``seconds`` are of wall time.
+        limit: how many of them.
+    """
 
     unit: Unit
     limit: float
@@ -38,6 +60,30 @@ class Budget:
                 where="budget.limit",
                 cure="Give a positive, finite number.",
             )
+
+    @classmethod
+    def parse(cls, text: str) -> Budget:
+        """A budget as a person writes it: ``2e12 flops``, ``3.5 TFLOP``, ``5 minutes``, ``2 h``, ``300 steps``.
+
+        A number alone counts FLOPs. Units are in the singular or the plural, in any case.
+
+        Raises:
+            UserError: if the text is not a positive, finite number with a known unit.
+        """
+        found = _AMOUNT.fullmatch(text)
+        written = found[2].lower() if found else ""
+        known = _WRITTEN.get(written or "flop") or _WRITTEN.get(written.removesuffix("s"))
+        if found is None or known is None:
+            raise UserError(
+                f"a budget must be a number and a unit, such as '2e12 flops' or '5 minutes', not '{text}'.",
+                where="budget",
+                cure="Units: flops (GFLOP, TFLOP, PFLOP), seconds, minutes, hours, examples, tokens, steps.",
+            )
+        unit, factor = known
+        limit = float(found[1]) * factor
+        if not 0 < limit < math.inf:
+            raise UserError(f"a budget must be positive and finite, not '{text}'.", where="budget")
+        return cls(unit, limit)
 
     def share(self, fraction: float) -> Budget:
         return Budget(self.unit, self.limit * fraction)
@@ -93,92 +139,3 @@ class Meter:
         if self._started is not None:
             self._spent = self._spent + Cost(seconds=time.perf_counter() - self._started)
             self._started = None
-
-
-class BudgetCallback(TrainerCallback):
-    """Ends training when the budget is spent and calls ``at_milestone`` at chosen shares of it.
-
-    Args:
-        meter: what the trainer spends.
-        milestones: shares of the budget, each in (0, 1), at which ``at_milestone(model, spent)`` runs, off the clock.
-        on_progress: called after every step with what is spent so far, for progress bars.
-    """
-
-    def __init__(
-        self,
-        meter: Meter,
-        milestones: Sequence[float] = (),
-        at_milestone: Callable[[Any, Cost], None] | None = None,
-        on_progress: Callable[[Cost], None] | None = None,
-    ) -> None:
-        self.meter = meter
-        self._left = sorted(milestones)
-        self._at_milestone = at_milestone
-        self._on_progress = on_progress
-
-    def on_train_begin(self, args, state, control, **_):
-        if state.global_step > 0:  # resumed
-            self._left = [share for share in self._left if share > self.meter.progress]
-
-    def on_step_end(self, args, state, control, model=None, **_):
-        self.meter.add(Cost(steps=1))
-        progress = self.meter.progress
-        passed = [share for share in self._left if share <= progress]
-        self._left = self._left[len(passed) :]
-        if passed and progress < 1 and self._at_milestone is not None:
-            with self.meter.paused():
-                self._at_milestone(model, self.meter.spent)
-        if self._on_progress is not None:
-            self._on_progress(self.meter.spent)
-        if progress >= 1:
-            control.should_training_stop = True
-        return control
-
-
-class BudgetedTrainerMixin(ResumableTrainerMixin):
-    """For ``class MyTrainer(BudgetedTrainerMixin, Trainer)``: prices every step and schedules by the budget.
-
-    The subclass implements :meth:`price`. The learning rate is a function of the share of the budget spent, so
-    that a schedule is complete in whatever unit the budget is given and no step count is needed in advance.
-    """
-
-    schedule: str = "constant"
-
-    def price(self, inputs: Any) -> Cost:
-        """What one training step on ``inputs`` costs (steps and seconds are counted elsewhere)."""
-        raise NotImplementedError
-
-    def floating_point_ops(self, inputs: Any) -> float:
-        cost = self.price(inputs)
-        self.meter.add(cost)
-        return cost.flops
-
-    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> LambdaLR:
-        trainer: Any = self
-        if trainer.lr_scheduler is None:
-            warmup = trainer.args.get_warmup_steps(num_training_steps)
-            trainer.lr_scheduler = LambdaLR(
-                optimizer or trainer.optimizer,
-                lambda step: min(1.0, (step + 1) / max(warmup, 1)) * decay(self.schedule, self.meter.progress),
-            )
-            trainer._created_lr_scheduler = True
-        return trainer.lr_scheduler
-
-    def train(self, *args: Any, **kwargs: Any) -> Any:
-        with self.meter.running():
-            return super().train(*args, **kwargs)
-
-
-SCHEDULES = ("constant", "cosine", "linear")
-
-
-def decay(schedule: str, progress: float) -> float:
-    """Learning-rate factor after ``progress`` of the budget: 1 at the start; cosine and linear end at 0."""
-    progress = min(max(progress, 0.0), 1.0)
-    if schedule == "constant":
-        return 1.0
-    if schedule == "linear":
-        return 1.0 - progress
-    if schedule == "cosine":
-        return 0.5 * (1.0 + math.cos(math.pi * progress))
-    raise UserError(f"unknown learning-rate schedule '{schedule}'.", cure=f"Choose one of: {', '.join(SCHEDULES)}.")

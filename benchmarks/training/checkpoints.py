@@ -10,16 +10,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import os
 import shutil
-import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from accelerate.utils import broadcast_object_list
@@ -29,45 +26,13 @@ from transformers.utils import logging as transformers_logging
 
 from benchmarks.compute import Cost
 from benchmarks.errors import UserError
-
-if TYPE_CHECKING:
-    from benchmarks.training.budget import Meter
-
-logger = logging.getLogger(__name__)
+from benchmarks.training.budget import Meter
+from benchmarks.training.saving import STOPPED, Checkpoints
 
 MANIFEST = "manifest.json"
 SAVING, REPLACED, BROKEN, ASIDE = ".saving", ".replaced-", ".broken-", ".aside-"
 KEPT = 2  # so that a newest one that is broken has one before it
 LOG_WINDOW = ("_tr_loss", "_total_loss_scalar", "_globalstep_last_logged")  # of transformers' Trainer
-STOPPED = 128 + signal.SIGTERM  # exit code, as a shell has it
-
-
-def _log_resumed(spent: Cost) -> None:
-    logger.warning("resumed at step %d", spent.steps)
-
-
-@dataclass(frozen=True)
-class Checkpoints:
-    """When a trainer saves, and whether it goes on from what is saved.
-
-    Attributes:
-        minutes: of wall time between checkpoints; the last step is saved too. 0: none but those that the trainer's
-            own ``save_strategy`` asks for, which otherwise takes the place of the clock.
-        resume: go on from the newest whole checkpoint in the trainer's folder, where there is one.
-        tell: gets a sentence for the user, such as that a checkpoint is broken.
-        on_resume: gets what the run had spent, before it goes on.
-        stop: asked after every step; once true, training saves and ends the process (``SystemExit``). Not for several
-            processes, which may hear of it at different steps.
-    """
-
-    minutes: float = 0.0
-    resume: bool = False
-    tell: Callable[[str], None] = logger.warning
-    on_resume: Callable[[Cost], None] = _log_resumed
-    stop: Callable[[], bool] = lambda: False
-
-
-ONLY_IF_ARGUED = Checkpoints()
 
 
 # --- files ------------------------------------------------------------------------------------------
@@ -237,7 +202,7 @@ class ResumableTrainerMixin:
     """
 
     meter: Meter
-    checkpoints: Checkpoints = ONLY_IF_ARGUED
+    checkpoints: Checkpoints = Checkpoints()
     _saving = False
     _tr_loss: torch.Tensor  # of transformers' Trainer
 

@@ -8,23 +8,21 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
-import torch
-from jaxtyping import Int
-from torch import Tensor
-
+from benchmarks.drawing import Draft
 from benchmarks.errors import UserError
 from benchmarks.grid_task import GridTask
-from benchmarks.problem import Answer, Problem, Verdict
-from benchmarks.splits import split_of
-from benchmarks.symmetries import IGNORE, Symmetries, to_device
-from benchmarks.task import Measure, Split
+from benchmarks.options import require, require_choice
+from benchmarks.problem import Answer, Measure, Problem, Split, Verdict
+from benchmarks.shapes import Generator
+from benchmarks.symmetries import Symmetries, to_device
 
 SIGN = {"multiplication": "*", "addition": "+"}
 SLOT = "_"  # an answer digit that is still to be filled
+LISTED = 1_000_000  # questions up to which all are shuffled, and none is drawn twice
 
 
 @dataclass(frozen=True)
@@ -32,27 +30,25 @@ class Arithmetic(GridTask):
     """Products or sums of a ``digits[0]``-digit and a ``digits[1]``-digit number without leading zeros.
 
     Answers have a fixed width (padded with zeros), so that exact match and digit-wise agreement are well defined.
+
+    Attributes:
+        operation: what is asked.
+        digits: of the first and of the second number.
     """
 
     operation: Literal["multiplication", "addition"] = "multiplication"
     digits: tuple[int, int] = (2, 2)
     measure: Measure = "exact"
 
-    family = "arithmetic"
+    family: ClassVar[str] = "arithmetic"
 
     def __post_init__(self) -> None:
         if isinstance(self.digits, list):  # YAML and JSON give lists
             object.__setattr__(self, "digits", tuple(self.digits))
-        if self.operation not in SIGN:
-            raise UserError(
-                f"unknown operation '{self.operation}'.", where="arithmetic", cure=f"Choose one of: {', '.join(SIGN)}."
-            )
-        if self.digits not in itertools.product(range(1, 10), repeat=2):
-            raise UserError(
-                f"digits must be two counts from 1 to 9, got {self.digits}.",
-                where="arithmetic",
-                cure="For example digits=[2,2].",
-            )
+        require_choice("operation", self.operation, tuple(SIGN))
+        counts = list(itertools.product(range(1, 10), repeat=2))
+        require(self.digits in counts, "digits", "two counts from 1 to 9, for example [2,2]", self.digits)
+        super().__post_init__()
 
     @property
     def name(self) -> str:
@@ -70,6 +66,7 @@ class Arithmetic(GridTask):
 
     @property
     def vocabulary(self) -> str:
+        """Tokens 1 slot, 2 equals sign, 3 sign of the operation, then the digits."""
         return f"{SLOT}={SIGN[self.operation]}0123456789"
 
     @property
@@ -96,26 +93,23 @@ class Arithmetic(GridTask):
         first, second = (range(10 ** (count - 1) if count > 1 else 0, 10**count) for count in self.digits)
         return first, second
 
-    def generate(self, split: Split, count: int, seed: int) -> list[Problem]:
+    @property
+    def more_problems(self) -> str:
+        return "Ask for fewer, or for more digits."
+
+    def drafts(self, split: Split, seed: int, found: Mapping[str, Problem]) -> Iterator[Draft | None]:
+        """Every question once; where there are very many, random ones."""
         first, second = self._ranges()
         rng = random.Random(f"{self.name} {split} {seed}")
         total = len(first) * len(second)
-        if total <= 1_000_000:
-            pairs = ((index // len(second), index % len(second)) for index in rng.sample(range(total), total))
-        else:  # so many pairs that misses and repeats are rare
-            pairs = ((rng.randrange(len(first)), rng.randrange(len(second))) for _ in range(20 * count + 1000))
-        found: dict[str, Problem] = {}
+
+        pairs: Iterable[tuple[int, int]]
+        if total <= LISTED:
+            pairs = (divmod(index, len(second)) for index in rng.sample(range(total), total))
+        else:
+            pairs = ((rng.randrange(len(first)), rng.randrange(len(second))) for _ in itertools.count())
         for i, j in pairs:
-            problem = self.problem(first[i], second[j])
-            if split_of(problem.orbit) == split:
-                found.setdefault(problem.id, problem)
-                if len(found) == count:
-                    return list(found.values())
-        raise UserError(
-            f"only {len(found)} different {split} problems exist, {count} were asked for.",
-            where=self.name,
-            cure=f"Ask for at most {len(found)}, or for more digits.",
-        )
+            yield Draft.of(self.problem(first[i], second[j]))
 
     def parse_question(self, text: str) -> Problem:
         sign = SIGN[self.operation]
@@ -138,39 +132,44 @@ class Arithmetic(GridTask):
 
     def verify(self, problem: Problem, answer: Answer | None) -> Verdict:
         if answer is None:
-            return Verdict(False, False, False, 0.0, "no answer could be read")
+            return Verdict.wrong("no answer could be read")
+
         exact = answer.text == problem.answer
         agreeing = sum(a == b for a, b in zip(answer.text, problem.answer, strict=False)) / self.width
-        reason = "" if exact else f"{problem.question} is {int(problem.answer)}, not {answer.text}"
-        return Verdict(exact, exact, exact, 1.0 if exact else min(agreeing, 1 - 1 / (2 * self.width)), reason)
+        score = 1.0 if exact else min(agreeing, 1 - 1 / (2 * self.width))
+        fault = "" if exact else f"{problem.question} is {int(problem.answer)}, not {answer.text}"
+        return self.verdict(exact, fault, score)
 
     # --- grid form ------------------------------------------------------------------------------
 
-    def encode(self, problems: Sequence[Problem]) -> tuple[Int[Tensor, "b l"], Int[Tensor, "b l"]]:
-        token = {symbol: index for index, symbol in enumerate(self.vocabulary, start=1)}
-        given = self.positions - self.width
-        input_ids = torch.tensor([[token[c] for c in f"{p.question}={SLOT * self.width}"] for p in problems])
-        labels = torch.full_like(input_ids, IGNORE)
-        labels[:, given:] = torch.tensor([[token[c] for c in p.answer] for p in problems])
-        return input_ids, labels
+    @property
+    def answer_cells(self) -> slice:
+        """The slots, at the end."""
+        return slice(-self.width, None)
 
-    def restore(self, input_ids: Int[Tensor, " l"], labels: Int[Tensor, " l"]) -> tuple[str, str]:
-        given = self.positions - self.width
-        return self._spell(input_ids[: given - 1]), self._spell(labels[given:])
+    def question_row(self, question: str) -> str:
+        return f"{question}={SLOT * self.width}"
 
-    def decode(self, problem: Problem, tokens: Int[Tensor, " l"]) -> Answer:
-        return Answer("".join(c if c.isdigit() else "?" for c in self._spell(tokens[-self.width :])))
+    def read_question_row(self, row: str) -> str:
+        return row[: -self.width - 1]
 
-    def _spell(self, tokens: Int[Tensor, " l"]) -> str:
-        return "".join(self.vocabulary[t - 1] if t > 0 else "?" for t in tokens.tolist())
+    def answer_row(self, answer: str) -> str:
+        return answer
 
-    def sample_symmetries(self, batch: int, generator: torch.Generator) -> Symmetries:
+    def read_answer_row(self, row: str) -> str:
+        return "".join(char if char.isdigit() else "?" for char in row)
+
+    def sample_symmetries(self, batch: int, generator: Generator) -> Symmetries:
         """Swap the operands of half of the rows (where both have the same number of digits)."""
+        import torch
+
         device = generator.device
         symmetries = Symmetries.identity(batch, self.positions, self.vocabulary_size, device)
         first, second = self.digits
         if first != second:
             return symmetries
+
+        # The cells of the second number, the sign, those of the first number, and the rest.
         order = [*range(first + 1, 2 * first + 1), first, *range(first), *range(2 * first + 1, self.positions)]
         swapped = to_device(order, device)
         swap = torch.rand(batch, 1, generator=generator, device=device) < 0.5
@@ -180,9 +179,6 @@ class Arithmetic(GridTask):
 
     def question_text(self, problem: Problem) -> str:
         return f"{problem.question}="
-
-    def answer_text(self, problem: Problem) -> str:
-        return problem.answer
 
     def parse_answer(self, problem: Problem, text: str) -> Answer | None:
         """Any way to write the number counts: ``918`` and ``0918`` are the same answer."""

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import ClassVar, NoReturn
 
 from benchmarks.errors import UserError
-from benchmarks.files.csv_rows import sample
-from benchmarks.problem import Problem
-from benchmarks.splits import split_of
-from benchmarks.task import Measure, Split, Task
+from benchmarks.files.text import sample
+from benchmarks.problem import Measure, Problem, Split, split_of
+from benchmarks.task import Task
 
 ASCII = "".join(map(chr, range(32, 127))) + "\n\t"
 
@@ -23,10 +22,6 @@ class PublishedText(Task):
     measure: Measure = "exact"
 
     signs: ClassVar[str] = ""  # what the family's published files hold beyond ASCII
-
-    def __post_init__(self) -> None:
-        if self.measure not in ("exact", "valid"):
-            raise UserError(f"there is no measure '{self.measure}'.", where="measure", cure="Choose exact or valid.")
 
     @property
     def name(self) -> str:
@@ -58,7 +53,9 @@ class OneFile(Task):
         seed: int,
     ) -> tuple[list[Problem], list[Problem]]:
         """A hash of the orbit says where a problem goes."""
-        train = [p for file in train_files for p in self.read(file) if split_of(p.orbit) == "train"]
+        train: list[Problem] = []
+        for file in train_files:
+            train += [p for p in self.read(file) if split_of(p.orbit) == "train"]
         test = [p for p in self.read(test_file) if split_of(p.orbit) == "test"]
         where = " and ".join(map(str, train_files))
         return sample(train, train_size, seed, where), sample(test, test_size, seed, test_file)

@@ -7,19 +7,22 @@ both numbers and the answer, so that a carry goes the way in which a language mo
 
 from __future__ import annotations
 
+import itertools
 import random
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from benchmarks.errors import UserError, did_you_mean
-from benchmarks.problem import Answer, Problem, Verdict
-from benchmarks.splits import split_of
-from benchmarks.task import Measure, Split, Task
+from benchmarks.drawing import Draft
+from benchmarks.errors import UserError
+from benchmarks.options import is_whole, require, require_choice, require_whole
+from benchmarks.problem import Answer, Measure, Problem, Split, Verdict
+from benchmarks.task import Task
 
 LETTERS = "abcdefghij"
 DIGITS = "0123456789"
 SIGN = {"copy": ">", "reverse": "<", "addition": "+"}
-TOLD = {
+INSTRUCTIONS = {
     "copy": "Repeat the letters before the sign >.",
     "reverse": "Write the letters before the sign < from the last to the first.",
     "addition": "Add the two numbers. They are written with the lowest digit first; answer in the same way, with one "
@@ -32,6 +35,7 @@ class Sequences(Task):
     """Questions such as ``abc>``, ``abc<`` or ``321+654=`` (123 + 456, answered ``9750``).
 
     Attributes:
+        operation: what is asked; ``addition`` is of two numbers, written with the lowest digit first.
         length: characters of a training problem's sequence, or digits of its numbers.
         shortest: training problems are drawn from this length to ``length``, each as likely; ``None``: all have it.
         test_lengths: those of test problems, equally many of each; ``None``: ``length``.
@@ -48,20 +52,12 @@ class Sequences(Task):
     def __post_init__(self) -> None:
         if self.test_lengths is not None:  # YAML and JSON give lists
             object.__setattr__(self, "test_lengths", tuple(self.test_lengths))
-        if self.operation not in SIGN:
-            raise UserError(
-                f"unknown operation '{self.operation}'.", where=self.family, cure=did_you_mean(self.operation, SIGN)
-            )
-        if not self.lengths or min(self.length, *self.lengths) < 1:
-            raise UserError(
-                f"length={self.length}, test_lengths={self.test_lengths}.", where=self.family, cure="Give 1 or more."
-            )
-        if self.shortest is not None and not 1 <= self.shortest <= self.length:
-            raise UserError(
-                f"shortest={self.shortest} is no length of training problems of up to {self.length}.",
-                where=self.family,
-                cure=f"Give 1 to {self.length}, or leave it out.",
-            )
+        require_choice("operation", self.operation, tuple(SIGN))
+        require_whole("length", self.length, 1)
+        fits = bool(self.lengths) and all(is_whole(length, 1) for length in self.lengths)
+        require(fits, "test_lengths", "a list of whole numbers of at least 1", self.test_lengths)
+        require_whole("shortest", self.shortest, 1, self.length, or_null=True)
+        super().__post_init__()
 
     @property
     def training_lengths(self) -> range:
@@ -83,7 +79,7 @@ class Sequences(Task):
 
     @property
     def instructions(self) -> str:
-        return TOLD[self.operation]
+        return INSTRUCTIONS[self.operation]
 
     # --- problems -------------------------------------------------------------------------------
 
@@ -98,37 +94,37 @@ class Sequences(Task):
         answer = first if self.operation == "copy" else first[::-1]
         return Problem(first, first + SIGN[self.operation], answer, first, {"length": len(first)})
 
-    def generate(self, split: Split, count: int, seed: int) -> list[Problem]:
+    @property
+    def more_problems(self) -> str:
+        return "Ask for fewer, or for longer ones."
+
+    def drafts(self, split: Split, seed: int, found: Mapping[str, Problem]) -> Iterator[Draft | None]:
+        """The lengths of test problems take turns, each as soon as a problem of the one before was found."""
         rng = random.Random(f"{self.name} {split} {seed}")
-        found: dict[str, Problem] = {}
-        tries = 20 * count + 1000
-        for _ in range(tries):  # misses and repeats are rare, but for very short ones
+        signs, parts = (DIGITS, 2) if self.operation == "addition" else (LETTERS, 1)
+        for _ in itertools.count():
             if split == "test":
                 length = self.lengths[len(found) % len(self.lengths)]
-            else:  # one length draws nothing, so that its problems are those of before there were several
-                length = self.length if self.shortest is None else rng.choice(self.training_lengths)
-            signs, parts = (DIGITS, 2) if self.operation == "addition" else (LETTERS, 1)
+            elif self.shortest is None:  # draws nothing, so that these problems are those of before there were several
+                length = self.length
+            else:
+                length = rng.choice(self.training_lengths)
             problem = self.problem(*("".join(rng.choices(signs, k=length)) for _ in range(parts)))
-            if split_of(problem.orbit) == split:
-                found.setdefault(problem.id, problem)
-                if len(found) == count:
-                    return list(found.values())
-        raise UserError(
-            f"only {len(found)} different {split} problems were found in {tries} tries, {count} were asked for.",
-            where=self.name,
-            cure="Ask for fewer, or for longer ones.",
-        )
+            yield Draft.of(problem)
 
     def parse_question(self, text: str) -> Problem:
-        sign, signs = SIGN[self.operation], DIGITS if self.operation == "addition" else LETTERS
-        parts = text.strip().removesuffix("=" if self.operation == "addition" else sign).split(sign)
-        wanted = 2 if self.operation == "addition" else 1
-        if len(parts) != wanted or len({len(part) for part in parts}) != 1 or not all(
-            part and set(part) <= set(signs) and len(part) <= 1000 for part in parts
-        ):  # fmt: skip
-            example = "321+654=" if wanted == 2 else f"abc{sign}"
+        sign = SIGN[self.operation]
+        is_sum = self.operation == "addition"
+        signs, ending, wanted = (DIGITS, "=", 2) if is_sum else (LETTERS, sign, 1)
+
+        parts = text.strip().removesuffix(ending).split(sign)
+        alike = len(parts) == wanted and len({len(part) for part in parts}) == 1
+        if not alike or not all(part and set(part) <= set(signs) and len(part) <= 1000 for part in parts):
+            example = "321+654=" if is_sum else f"abc{sign}"
             raise UserError(
-                f"'{text}' is no question of this family.", where=self.name, cure=f"Type it like {example}."
+                f"a question of this family must look like {example}, not '{text}'.",
+                where=self.name,
+                cure="Type it in that form.",
             )
         return self.problem(*parts)
 
@@ -136,20 +132,15 @@ class Sequences(Task):
 
     def verify(self, problem: Problem, answer: Answer | None) -> Verdict:
         if answer is None:
-            return Verdict(False, False, False, 0.0, "no answer could be read")
+            return Verdict.wrong("no answer could be read")
+
         exact = answer.text == problem.answer
         agreeing = sum(a == b for a, b in zip(answer.text, problem.answer, strict=False))
-        reason = "" if exact else f"{agreeing} of {len(problem.answer)} signs are right"
+        fault = "" if exact else f"{agreeing} of {len(problem.answer)} signs are right"
         # Signs too many count against it, so that only the right answer scores 1.
-        return Verdict(exact, exact, exact, agreeing / max(len(answer.text), len(problem.answer)), reason)
+        return self.verdict(exact, fault, agreeing / max(len(answer.text), len(problem.answer)))
 
     # --- text form ------------------------------------------------------------------------------
-
-    def question_text(self, problem: Problem) -> str:
-        return problem.question
-
-    def answer_text(self, problem: Problem) -> str:
-        return problem.answer
 
     def parse_answer(self, problem: Problem, text: str) -> Answer | None:
         written = text.strip()

@@ -15,10 +15,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from benchmarks.errors import UserError
-from benchmarks.files.csv_rows import sample
 from benchmarks.files.jsonl import CORRECT, Record
-from benchmarks.problem import Problem
-from benchmarks.splits import split_of
+from benchmarks.files.text import sample
+from benchmarks.problem import Problem, split_of
 from benchmarks.verifiable.numbers import canonical
 from benchmarks.verifiable.word_problems import NumberProblems, number_label, orbit_of
 

@@ -43,25 +43,24 @@ class WordProblems(PublishedText):
 
     def verify(self, problem: Problem, answer: Answer | None) -> Verdict:
         if not problem.answer:
-            return Verdict(False, False, False, 0.0, "the question came without its answer")
+            return Verdict.wrong("the question came without its answer")
         if answer is None:
-            return Verdict(False, False, False, 0.0, "no single answer could be read")
+            return Verdict.wrong("no single answer could be read")
         right = answer.text == problem.answer
-        reason = "" if right else f"the answer is {problem.answer}, not {answer.text}"
-        return Verdict(right, right, right, float(right), reason)
+        fault = "" if right else f"the answer is {problem.answer}, not {answer.text}"
+        return self.verdict(right, fault, float(right))
 
     # --- text form ------------------------------------------------------------------------------
 
     def question_text(self, problem: Problem) -> str:
         return problem.question + "\n"
 
-    def answer_text(self, problem: Problem) -> str:
-        return problem.answer
-
     # --- for people -----------------------------------------------------------------------------
 
     def render(self, problem: Problem, answer: Answer | None = None) -> str:
-        lines = [wrapped for line in problem.question.splitlines() for wrapped in textwrap.wrap(line, WIDTH)]
+        lines: list[str] = []
+        for line in problem.question.splitlines():
+            lines += textwrap.wrap(line, WIDTH)
         return "\n".join([*lines, f"Answer: {answer.text if answer else '?'}"])
 
 

@@ -6,8 +6,6 @@ A command that is stopped goes on where it was: training from its last checkpoin
 from __future__ import annotations
 
 import json
-import math
-import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -245,11 +243,3 @@ def _write_report(out: Path, plan: Plan) -> None:
     names = [f"trm-step-{program}" for program in plan.programs]
     stages = {name: read_result(out / f"{name}.json") for name in ("matmul", *names, "sudoku", "scale", "maze")}
     write_atomically(out / REPORT, gpu_markdown({k: v for k, v in stages.items() if v is not None}, plan.small))
-
-
-def median_time(runs: Sequence[Mapping[str, Any]]) -> float | None:
-    """Median over seeds; ``None`` where it is of a run that did not reach the target."""
-    median = statistics.median(
-        math.inf if run["seconds_to_target"] is None else run["seconds_to_target"] for run in runs
-    )
-    return None if math.isinf(median) else median

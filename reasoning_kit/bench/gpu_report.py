@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from reasoning_kit.bench.gpu import median_time
 from reasoning_kit.report import formatting as f
 
 Stages = Mapping[str, Mapping[str, Any]]
@@ -115,6 +116,14 @@ def _training(title: str, stage: Mapping[str, Any], rates: Mapping[str, Any]) ->
     median = _reached(median_time(stage["runs"]))
     about = f"\nMedian training time to {target}: {median}, read off the learning curve; no start-up, no checks.\n"
     return f"## {title}\n\n" + _rows(headings, rows) + about + "".join(f"- {note}\n" for note in sorted(notes))
+
+
+def median_time(runs: Sequence[Mapping[str, Any]]) -> float | None:
+    """Median over seeds; ``None`` where it is of a run that did not reach the target."""
+    median = statistics.median(
+        math.inf if run["seconds_to_target"] is None else run["seconds_to_target"] for run in runs
+    )
+    return None if math.isinf(median) else median
 
 
 def _reached(seconds: float | None) -> str:

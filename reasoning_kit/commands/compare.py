@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks.errors import UserError
+from reasoning_kit.config.folders import check_out, results_folder
 from reasoning_kit.config.spec import ExperimentConfig, load_config
 from reasoning_kit.registry import method
 from reasoning_kit.runs.environment import free_cores
@@ -29,7 +30,7 @@ def compare(overrides: Sequence[str], out: Path | None, fresh: bool, console: Co
         RunsFailed: if some runs crashed; the report holds the others.
     """
     config = load_config(overrides)
-    folder = out or Path(config.out or f"runs/{config.name}")
+    folder = out or results_folder(overrides, config)
     return compare_config(config, folder, fresh, console, resume)
 
 
@@ -58,6 +59,7 @@ def compare_config(config: ExperimentConfig, folder: Path, fresh: bool, console:
 
 def _run(config: ExperimentConfig, folder: Path, fresh: bool, console: Console, resume: bool) -> list[Job]:
     """Everything that can be refused is refused before the first run starts."""
+    check_out(folder)
     problems = check_data(config, console)
     for moved in settle(config.runs(), problems, folder, fresh):
         console.print(f"A run of another configuration is now in {moved}", soft_wrap=True)
@@ -141,7 +143,7 @@ def train_one(overrides: Sequence[str], out: Path | None, fresh: bool, console: 
             where="train",
             cure="Name one of each: reasoning-kit train task=sudoku-4x4 method=trm",
         )
-    folder = out or Path(config.out or f"runs/{config.name}")
+    folder = out or results_folder(overrides, config)
     jobs = _run(config, folder, fresh, console, resume)
     failed = [job for job in jobs if job.phase == "failed"]
     if failed:

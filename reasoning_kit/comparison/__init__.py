@@ -6,8 +6,9 @@ the HTML report and the written summary all show a :class:`Comparison`.
 
 from reasoning_kit.comparison.claims import Judged, JudgedClaim
 from reasoning_kit.comparison.lengths import AtLength, Lengths
+from reasoning_kit.comparison.load import Comparison, load_comparison
 from reasoning_kit.comparison.rows import Row, Run
-from reasoning_kit.comparison.task import Comparison, TaskComparison, load_comparison
+from reasoning_kit.comparison.task import TaskComparison
 from reasoning_kit.comparison.verdict import WINNERS, Paired
 
 __all__ = [

@@ -1,6 +1,6 @@
-"""The claims of the autoregressive TRM, judged by paired differences at equal budget, task by task and over all tasks.
+"""Claims, judged by paired differences at equal budget, task by task and over all tasks.
 
-A claim is a sentence and two methods of ``configs/method``; it is left out where one of them ran on no task.
+A claim is a sentence and two methods, read from ``configs/claims``; it is left out where one of them ran on no task.
 """
 
 from __future__ import annotations
@@ -9,14 +9,16 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from pathlib import Path
+from typing import Literal
 
+from benchmarks.errors import UserError
 from benchmarks.statistics import Difference
 from reasoning_kit.comparison.rows import Row
+from reasoning_kit.comparison.task import TaskComparison
 from reasoning_kit.comparison.verdict import caveats
-
-if TYPE_CHECKING:
-    from reasoning_kit.comparison.task import TaskComparison
+from reasoning_kit.config.checking import checked, mapping
+from reasoning_kit.config.composition import files_of
 
 Outcome = Literal["holds", "fails", "undecided", "untested"]
 MARGIN = 0.05  # of accuracy: a method that loses less than this to another is not worse
@@ -37,26 +39,46 @@ class Claim:
     asks: Literal["better", "not_worse"] = "better"
 
 
-TRM, GROWING = "ar_recursive_deep", "ar_growing"
-CLAIMS = (
-    Claim("Refining each token beats a GPT with the same parameters.", GROWING, "ar_gpt_small"),
-    Claim("Refining each token beats a GPT with the same FLOPs per token.", GROWING, "ar_gpt"),
-    Claim("With a first-depth cache it beats a GPT with the same parameters.", "ar_first_depth", "ar_gpt_small"),
-    Claim("With a first-depth cache it beats a GPT with the same FLOPs per token.", "ar_first_depth", "ar_gpt"),
-    Claim("A tied GPT in growing depth beats a GPT with the same FLOPs per token.", "ar_tied_growing", "ar_gpt"),
-    Claim("Refining each token beats a tied GPT, as many passes without z and supervision.", GROWING, "ar_tied_step"),
-    Claim("Refining each token beats the universal transformer.", GROWING, "ar_universal"),
-    Claim("Refining each token beats a chain of thought.", GROWING, "cot"),
-    Claim("Two streams add to a tied GPT with the same supervision steps.", GROWING, "ar_tied_growing"),
-    Claim("Growing depth adds to deep supervision.", GROWING, TRM),
-    Claim("Deep supervision adds to learning from the last step alone.", TRM, "ar_recursive"),
-    Claim("Two streams add to one.", "ar_dual", "ar_tied_step"),
-    Claim("Nesting adds to two streams.", "ar_nested", "ar_dual"),
-    Claim("One slot per token, committed by its last pass, is enough.", "ar_jacobi", GROWING, "not_worse"),
-    Claim("One slot per token, of its first pass, is enough.", "ar_first_depth", GROWING, "not_worse"),
-    Claim("Tokens may halt early at no cost.", "ar_adaptive", GROWING, "not_worse"),
-    Claim("Filler tokens add to a GPT.", "ar_pause", "ar_gpt_small"),
-)
+@dataclass(frozen=True)
+class ClaimSet:
+    """Claims that belong together: one file of ``configs/claims``.
+
+    Attributes:
+        title: what a report writes above them.
+    """
+
+    title: str
+    claims: tuple[Claim, ...]
+
+
+def load_claims() -> tuple[ClaimSet, ...]:
+    """Every file of ``configs/claims``, those of plug-ins included.
+
+    Raises:
+        UserError: if one is not valid.
+    """
+    return tuple(read_claims(file) for _, file in sorted(files_of("claims").items()))
+
+
+def read_claims(file: Path) -> ClaimSet:
+    """``title: ...`` and ``claims: [{text: ..., a: METHOD, b: METHOD, asks: better}]``.
+
+    Raises:
+        UserError: naming the file, and the claim that is not valid.
+    """
+    import yaml
+
+    try:
+        raw = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"the file is not valid YAML ({reason}).", where=str(file), cure="Mend it.") from None
+    entries = mapping(raw, str(file)).get("claims")
+    if not isinstance(entries, list):
+        raise UserError("claims must be a list.", where=str(file), cure="Write claims: and one - text: ... for each.")
+
+    claims = tuple(checked(Claim, entry, f"{file}: claims[{number}]") for number, entry in enumerate(entries))
+    return ClaimSet(str(raw.get("title") or file.stem), claims)
 
 
 @dataclass(frozen=True)
@@ -98,10 +120,15 @@ class JudgedClaim:
     flops_ratio: float | None
 
 
-def judge(tasks: Sequence[TaskComparison]) -> tuple[JudgedClaim, ...]:
+def judge(claims: Sequence[Claim], tasks: Sequence[TaskComparison]) -> tuple[JudgedClaim, ...]:
     """Every claim whose two methods ran together on a task."""
-    judged = ((claim, [(task, found) for task in tasks if (found := _on(task, claim))]) for claim in CLAIMS)
-    return tuple(_over(claim, found) for claim, found in judged if found)
+    judged = []
+    for claim in claims:
+        on_tasks = [(task, _on(task, claim)) for task in tasks]
+        found = [(task, result) for task, result in on_tasks if result is not None]
+        if found:
+            judged.append(_over(claim, found))
+    return tuple(judged)
 
 
 def outcome(claim: Claim, difference: Difference) -> Outcome:

@@ -1,4 +1,4 @@
-"""All finished runs below a folder, compared task by task."""
+"""The finished runs of one task, compared."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.errors import UserError
-from benchmarks.records import RECORD, RunRecord, load_predictions
+from benchmarks.records import RunRecord
 from benchmarks.statistics import Difference, paired_difference
-from reasoning_kit.comparison.claims import JudgedClaim, judge
 from reasoning_kit.comparison.curves import Curve, learning_curve, scaling_curve, shared_demos
 from reasoning_kit.comparison.lengths import Lengths, by_length
 from reasoning_kit.comparison.rows import Row, Run, column, make_row
@@ -72,37 +71,6 @@ class TaskComparison:
     def contrasts(self) -> tuple[Paired, ...]:
         """The pairs that answer a question: what thinking adds, then what each part is worth."""
         return self.thinking_contrasts + self.parts
-
-
-@dataclass(frozen=True)
-class Comparison:
-    directory: Path
-    tasks: tuple[TaskComparison, ...]
-
-    @property
-    def claims(self) -> tuple[JudgedClaim, ...]:
-        """Those of the autoregressive TRM whose methods ran."""
-        return judge(self.tasks)
-
-
-def load_comparison(directory: Path) -> Comparison:
-    """Everything below ``directory``, in whatever folders its runs lie; hidden ones hold what was moved aside.
-
-    Raises:
-        UserError: if there is no record, one cannot be read, or runs of one task answered different problems.
-    """
-    by_task: dict[str, list[Run]] = defaultdict(list)
-    for path in sorted(directory.glob(f"**/{RECORD}")):
-        if any(part.startswith(".") for part in path.relative_to(directory).parts):
-            continue
-        record = RunRecord.load(path.parent)
-        rows = {row["id"]: row for row in load_predictions(path.parent)}
-        by_task[record.task["name"]].append(Run(path.parent, record, rows))
-    if not by_task:
-        raise UserError(
-            "no finished run here.", where=str(directory), cure="Run `reasoning-kit compare` first, or name its folder."
-        )
-    return Comparison(directory, tuple(compare_task(runs) for _, runs in sorted(by_task.items())))
 
 
 def compare_task(runs: Sequence[Run]) -> TaskComparison:

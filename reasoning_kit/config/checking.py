@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, fields, is_dataclass
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_args
 
 from benchmarks.errors import UserError, did_you_mean
 
@@ -29,6 +30,19 @@ def mapping(raw: Any, where: str) -> Mapping[str, Any]:
     return raw
 
 
+def field_types(cls: type) -> dict[str, Any]:
+    """The types of a dataclass's fields, its parents' included. Other annotations are left alone: their names need not
+    be there at run time."""
+    wanted = {f.name for f in fields(cls)}
+    found: dict[str, Any] = {}
+    for base in reversed(cls.__mro__):
+        names = vars(sys.modules[base.__module__])
+        for name, annotation in vars(base).get("__annotations__", {}).items():
+            if name in wanted:
+                found[name] = eval(annotation, names) if isinstance(annotation, str) else annotation
+    return found
+
+
 def checked(cls: type, raw: Any, where: str, **ready: Any) -> Any:
     """An instance of a dataclass from plain values, nested dataclasses included.
 
@@ -41,7 +55,7 @@ def checked(cls: type, raw: Any, where: str, **ready: Any) -> Any:
     """
     from pydantic import TypeAdapter, ValidationError
 
-    hints = get_type_hints(cls)
+    hints = field_types(cls)
     known = {f.name: f for f in fields(cls) if f.name not in ready}
     values = dict(ready)
     for key, value in mapping(raw, where).items():

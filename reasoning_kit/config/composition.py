@@ -10,9 +10,10 @@ from benchmarks.errors import UserError, did_you_mean
 from benchmarks.task import FAMILIES
 from reasoning_kit.config.checking import mapping
 from reasoning_kit.config.methods import NAME, defined_here, needs_base
-from reasoning_kit.config.plugins import config_folders
+from reasoning_kit.config.plugins import config_folders, load_plugins
 from reasoning_kit.registry import METHODS
 
+DATA_VARIABLE = "REASONING_KIT_DATA"  # the folder of the published files, where no data=FOLDER is given
 GROUPS = ("task", "method", "model", "budget", "experiment")
 SEARCH_PATH = "hydra.searchpath"
 
@@ -77,6 +78,7 @@ def compose(overrides: Sequence[str]) -> dict[str, Any]:
     from omegaconf import OmegaConf
     from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
+    _load_plugins_of_experiment(overrides)
     overrides = [_model(override) for override in overrides]
     made = {group: defined_here(group, overrides, choices(group)) for group in ("task", "method")}
     prepared = _search_path() + [_prepare(override, made) for override in overrides]
@@ -101,13 +103,38 @@ def compose(overrides: Sequence[str]) -> dict[str, Any]:
         reason = str(error).splitlines()[0]
         raise UserError(f"cannot be read ({reason}).", where=" ".join(overrides), cure="Write key=value.") from None
     assert isinstance(composed, dict)
+    composed.pop("plugins", None)  # loaded above
     return {str(key): value for key, value in composed.items()}
 
 
+def _load_plugins_of_experiment(overrides: Sequence[str]) -> None:
+    """The plug-ins that an experiment's file names (``plugins: [my_task.py]``, from its folder), before its tasks and
+    methods are looked up.
+
+    Raises:
+        UserError: if one of them cannot be used.
+    """
+    import yaml
+
+    for override in overrides:
+        key, _, value = override.partition("=")
+        file = files_of("experiment").get(value.removesuffix(".yaml")) if key == "experiment" else None
+        if file is None or "plugins:" not in (text := file.read_text(encoding="utf-8")):
+            continue
+        named = yaml.safe_load(text).get("plugins") or []
+        paths = [named] if isinstance(named, str) else named
+        load_plugins([file.parent / str(path) for path in paths], where=str(file))
+
+
 def model_path(path: str) -> str:
-    """The override that names a pretrained model; a path may hold signs that Hydra would read as its own."""
-    quoted = path.replace("'", "\\'")
-    return f"model.path='{quoted}'"
+    """The override that names a pretrained model."""
+    return quoted("model.path", path)
+
+
+def quoted(key: str, value: str) -> str:
+    """The override of a text that may hold signs which Hydra would read as its own, such as a path."""
+    escaped = value.replace("'", "\\'")
+    return f"{key}='{escaped}'"
 
 
 def _model(override: str) -> str:

@@ -20,9 +20,9 @@ from benchmarks.method import MethodOptions, Setting
 from benchmarks.task import Task
 from benchmarks.training.budget import Budget
 from reasoning_kit.config.checking import at_least, checked, mapping
-from reasoning_kit.config.composition import compose, published_options
+from reasoning_kit.config.composition import DATA_VARIABLE, compose, published_options
 from reasoning_kit.config.methods import Entry, check_methods, label_of
-from reasoning_kit.config.tasks import DATA_VARIABLE, TaskOptions, checked_task, reads_files, with_unsafe_code
+from reasoning_kit.config.tasks import TaskOptions, checked_task, reads_files, with_unsafe_code
 from reasoning_kit.registry import METHODS, method
 
 if TYPE_CHECKING:
@@ -120,6 +120,7 @@ class ExperimentConfig:
     """A whole comparison.
 
     Attributes:
+        name: of the comparison; its results go to ``runs/NAME``.
         seeds: training seeds per method, 0 to ``seeds - 1``.
         jobs: runs at the same time; ``None``: as many as there are free cores (one on a GPU).
         threads: CPU threads of each run.

@@ -11,9 +11,7 @@ from benchmarks.errors import UserError, did_you_mean
 from benchmarks.files.hub import is_hub, whole_name
 from benchmarks.task import Task, family_class, load_task
 from reasoning_kit.config.checking import at_least, checked, mapping
-from reasoning_kit.config.composition import choices
-
-DATA_VARIABLE = "REASONING_KIT_DATA"
+from reasoning_kit.config.composition import DATA_VARIABLE, choices
 
 
 @dataclass(frozen=True)

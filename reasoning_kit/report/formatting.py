@@ -11,7 +11,6 @@ from reasoning_kit.comparison.claims import CEILING, MARGIN
 MISSING = "–"  # noqa: RUF001  # a dash is meant
 PREFIXES = ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
-CLAIMS_TITLE = "The claims of the autoregressive TRM"
 HOW_CLAIMS = (
     "Differences are the first method minus the second, paired by problem (two ways to ask one trained model also by "
     "seed), tasks weighed equally; the interval is about these tasks, not about others. A claim holds where the whole "

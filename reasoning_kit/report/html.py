@@ -29,7 +29,7 @@ from reasoning_kit.comparison import (
 from reasoning_kit.report import formatting
 from reasoning_kit.report.figures import MANY, scaling_figure, training_figure
 from reasoning_kit.report.player import stage
-from reasoning_kit.report.styles import LOOKS, OTHER, Look, looks_of
+from reasoning_kit.report.styles import OTHER, STYLES, Style, styles_of
 
 REPORT = "report.html"
 TALLY = {
@@ -55,7 +55,7 @@ def write_report(directory: Path) -> Path:
 
 def render_report(comparison: Comparison) -> str:
     """The page. Everything that comes from data is escaped by the template."""
-    looks = looks_of(comparison)
+    styles = styles_of(comparison)
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {
         "si": formatting.si,
@@ -69,15 +69,15 @@ def render_report(comparison: Comparison) -> str:
         "tight": lambda text: text.replace(" %", "\u00a0%"),
     }
     environment.globals |= {
-        "look": looks,
-        "palette": {look.key: look for look in (*LOOKS.values(), OTHER, *looks.values())},
+        "style": styles,
+        "palette": {style.key: style for style in (*STYLES.values(), OTHER, *styles.values())},
         "interval_svg": interval_svg,
         "difference_svg": difference_svg,
         "winners": WINNERS,
         "budget_text": formatting.budget_text,
     }
     return environment.from_string(packaged("template.html.j2")).render(
-        tasks=[_task(task, number, looks) for number, task in enumerate(comparison.tasks, 1)],
+        tasks=[_task(task, number, styles) for number, task in enumerate(comparison.tasks, 1)],
         tally=_tally(comparison),
         claims=_claims(comparison),
         extent=_extent(comparison),
@@ -100,7 +100,7 @@ def _claims(comparison: Comparison) -> dict[str, Any] | None:
     ran = {judged.task for claim in claims for judged in claim.tasks}
     tasks = [task.name for task in comparison.tasks if task.name in ran]
     return {
-        "title": formatting.CLAIMS_TITLE,
+        "title": comparison.claims_title,
         "how": formatting.HOW_CLAIMS,
         "claims": claims,
         "tasks": tasks,
@@ -113,7 +113,7 @@ def _on(claim: JudgedClaim, task: str) -> Judged | None:
     return next((judged for judged in claim.tasks if judged.task == task), None)
 
 
-def _task(task: TaskComparison, number: int, looks: Mapping[str, Look]) -> dict[str, Any]:
+def _task(task: TaskComparison, number: int, styles: Mapping[str, Style]) -> dict[str, Any]:
     """What the template shows of one task."""
     notes: list[str] = []
     marks: dict[str, list[int]] = {}
@@ -131,8 +131,8 @@ def _task(task: TaskComparison, number: int, looks: Mapping[str, Look]) -> dict[
         "marks": marks,
         "many": len(task.rows) > MANY,
         "figures": {
-            "training": script_json(training_figure(task, looks)),
-            "scaling": script_json(scaling_figure(task, looks)),
+            "training": script_json(training_figure(task, styles)),
+            "scaling": script_json(scaling_figure(task, styles)),
         },
         "thinking": _thinking(task),
         "stage": stage(task),
@@ -213,7 +213,7 @@ def interval_svg(interval: Interval, key: str) -> Markup:
     """A 0 to 100 % rule with the interval as a bar and the value as a tick; the numbers stand beside it.
 
     Args:
-        key: of the look whose colour it has.
+        key: of the style whose colour it has.
     """
     low, high, value = (100 * x for x in (interval.low, interval.high, interval.value))
     colour = f"var(--m-{key})"

@@ -11,7 +11,7 @@ from reasoning_kit.comparison import Comparison
 
 
 @dataclass(frozen=True)
-class Look:
+class Style:
     """
     Attributes:
         key: the name of its colour on the page is ``--m-<key>``.
@@ -31,20 +31,20 @@ class Look:
 
 
 # Cool colours for recursive networks, warm ones for language models; methods that do not think are dashed.
-LOOKS = {
-    look.key: look
-    for look in (
-        Look("direct", "#5b6b80", "#9fb0c6", "square", "dash", "M3.5 3.5h9v9h-9z", ""),
-        Look("trm", "#0067ab", "#5cb8f2", "circle", "solid", "M8 2.8a5.2 5.2 0 1 0 .01 0z", "blue"),
-        Look("answer_only", "#9a7000", "#e3b94f", "diamond", "dash", "M8 1.8 14.2 8 8 14.2 1.8 8z", "yellow"),
-        Look("cot", "#cc5200", "#ff9257", "triangle-up", "solid", "M8 2.2 14 13H2z", "red"),
-        Look("grpo", "#9b3a8c", "#e294d3", "cross", "solid", "M6 2h4v4h4v4h-4v4H6v-4H2V6h4z", "magenta"),
-        Look(
+STYLES = {
+    style.key: style
+    for style in (
+        Style("direct", "#5b6b80", "#9fb0c6", "square", "dash", "M3.5 3.5h9v9h-9z", ""),
+        Style("trm", "#0067ab", "#5cb8f2", "circle", "solid", "M8 2.8a5.2 5.2 0 1 0 .01 0z", "blue"),
+        Style("answer_only", "#9a7000", "#e3b94f", "diamond", "dash", "M8 1.8 14.2 8 8 14.2 1.8 8z", "yellow"),
+        Style("cot", "#cc5200", "#ff9257", "triangle-up", "solid", "M8 2.2 14 13H2z", "red"),
+        Style("grpo", "#9b3a8c", "#e294d3", "cross", "solid", "M6 2h4v4h4v4h-4v4H6v-4H2V6h4z", "magenta"),
+        Style(
             "prompted", "#e0007a", "#ff5ca8", "hexagon", "dot", "M8 1.6l5.6 3.2v6.4L8 14.4l-5.6-3.2V4.8z", "deep_pink3"
         ),
     )
 }
-OTHER = Look("other", "#3f3f46", "#d4d4d8", "x", "dot", "M3 3l10 10M13 3 3 13", "")
+OTHER = Style("other", "#3f3f46", "#d4d4d8", "x", "dot", "M3 3l10 10M13 3 3 13", "")
 
 # On white, on black, in a terminal. Chosen one after another, each as far as possible (OKLab) from those above it, to
 # normal eyes and to eyes without red or green receptors (Machado et al. 2009), with a contrast of 3 at least.
@@ -76,20 +76,20 @@ MARKERS = (
 DASHES = ("solid", "dot", "dashdot")
 
 
-def looks_of(comparison: Comparison) -> dict[str, Look]:
-    """The look of every method of a comparison; variants take theirs in the order of the rows."""
+def styles_of(comparison: Comparison) -> dict[str, Style]:
+    """The style of every method of a comparison; variants take theirs in the order of the rows."""
     rows = {row.method: row for task in comparison.tasks for row in task.rows}
-    looks = {name: LOOKS.get(name, OTHER) for name in rows}
+    styles = {name: STYLES.get(name, OTHER) for name in rows}
     variants = [row for row in rows.values() if row.method != row.base]
     for number, row in enumerate(variants):
-        look = variant_look(number)
-        looks[row.method] = look if row.thinking != "none" else replace(look, dash="dash")
-    return looks
+        style = variant_style(number)
+        styles[row.method] = style if row.thinking != "none" else replace(style, dash="dash")
+    return styles
 
 
-def variant_look(number: int) -> Look:
-    """The look of the variant with this number, from 0; colour and marker together come again after 98."""
+def variant_style(number: int) -> Style:
+    """The style of the variant with this number, from 0; colour and marker together come again after 98."""
     light, dark, terminal = COLOURS[number % len(COLOURS)]
     symbol, path = MARKERS[(number + number // len(COLOURS)) % len(MARKERS)]
     dash = DASHES[number // len(MARKERS) % len(DASHES)]
-    return Look(f"variant-{number + 1}", light, dark, symbol, dash, path, terminal)
+    return Style(f"variant-{number + 1}", light, dark, symbol, dash, path, terminal)

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.records import write_atomically
-from reasoning_kit.comparison import Comparison, JudgedClaim, Lengths, Row, TaskComparison
+from reasoning_kit.comparison import Comparison, Lengths, Row, TaskComparison
 from reasoning_kit.report import formatting as f
-from reasoning_kit.report.formatting import CLAIMS_TITLE, HOW_CLAIMS, cautions
+from reasoning_kit.report.formatting import HOW_CLAIMS, cautions
 
 SUMMARY = "summary.json"
 
@@ -47,11 +47,12 @@ def write_summary(comparison: Comparison, path: Path | None = None) -> Path:
 def markdown_table(comparison: Comparison) -> str:
     """The claims, if any. Per task: the verdict, one row per method, accuracy by length, what thinking adds, and where
     methods could not be matched."""
-    claims = [_claims(comparison.claims)] if comparison.claims else []
+    claims = [_claims(comparison)] if comparison.claims else []
     return "\n\n".join(claims + [_task(task) for task in comparison.tasks]) + "\n"
 
 
-def _claims(claims: Sequence[JudgedClaim]) -> str:
+def _claims(comparison: Comparison) -> str:
+    claims = comparison.claims
     header = ["Claim", "In the mean over tasks", "Task by task", "Difference in points, 95 % interval"]
     header += ["FLOPs per answer"]
     rows = [
@@ -64,7 +65,7 @@ def _claims(claims: Sequence[JudgedClaim]) -> str:
         ]
         for judged in claims
     ]
-    lines = [f"### {CLAIMS_TITLE}", "", *_lines([header, ["---"] * len(header), *rows]), "", HOW_CLAIMS]
+    lines = [f"### {comparison.claims_title}", "", *_lines([header, ["---"] * len(header), *rows]), "", HOW_CLAIMS]
     notes = [f"- {text}" for text in cautions(claims)]
     return "\n".join([*lines, "", *notes] if notes else lines)
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from rich import box
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from reasoning_kit.comparison import Comparison, JudgedClaim, TaskComparison
+from reasoning_kit.comparison import Comparison, TaskComparison
 from reasoning_kit.report import formatting as f
-from reasoning_kit.report.styles import Look, looks_of
+from reasoning_kit.report.styles import Style, styles_of
 
 VERDICTS = {"latent": "bold blue", "token": "bold red"}
 OUTCOMES = {"holds": "green", "fails": "red", "undecided": "yellow", "untested": "dim"}
@@ -21,12 +21,12 @@ WIDE = 100  # characters; a narrower terminal gets fewer columns
 
 def comparison_table(comparison: Comparison, width: int = WIDE) -> Group:
     """All tasks, ready for ``console.print``, for a terminal of ``width`` characters."""
-    looks = looks_of(comparison)
-    tasks = [part for task in comparison.tasks for part in (_task_table(task, looks, width), _below(task))]
-    return Group(*tasks, *([_claims(comparison.claims)] if comparison.claims else []))
+    styles = styles_of(comparison)
+    tasks = [part for task in comparison.tasks for part in (_task_table(task, styles, width), _below(task))]
+    return Group(*tasks, *([_claims(comparison)] if comparison.claims else []))
 
 
-def _task_table(task: TaskComparison, looks: Mapping[str, Look], width: int = WIDE) -> Table:
+def _task_table(task: TaskComparison, styles: Mapping[str, Style], width: int = WIDE) -> Table:
     """One row per method; below :data:`WIDE` without size and training time.
 
     Texts are plain :class:`rich.text.Text`: data cannot smuggle in markup.
@@ -62,7 +62,7 @@ def _task_table(task: TaskComparison, looks: Mapping[str, Look], width: int = WI
             f.duration(row.seconds_per_answer),
             f.count(row.steps_per_answer),
         ]
-        name = Text(f"{row.method}{' *' if row.unmatched else ''}", style=looks[row.method].terminal)
+        name = Text(f"{row.method}{' *' if row.unmatched else ''}", style=styles[row.method].terminal)
         table.add_row(name, *(Text(cell) for cell in cells), style="bold" if row.accuracy.value == best else "")
     return table
 
@@ -82,8 +82,9 @@ def _below(task: TaskComparison) -> Text:
     return text
 
 
-def _claims(claims: Sequence[JudgedClaim]) -> Group:
+def _claims(comparison: Comparison) -> Group:
     """What each claim came to, the methods that tell, and their difference."""
+    claims = comparison.claims
     table = Table.grid(padding=(0, 2))
     table.add_column(no_wrap=True)
     table.add_column()
@@ -95,4 +96,4 @@ def _claims(claims: Sequence[JudgedClaim]) -> Group:
         text.append("; ".join(filter(None, told)), style="dim")
         table.add_row(Text(judged.outcome, style=OUTCOMES[judged.outcome]), text)
     cautions = Text("".join(f"* {caution}\n" for caution in f.cautions(claims)), style="yellow")
-    return Group(Text(f"{f.CLAIMS_TITLE} (first method minus second)", style="bold"), table, cautions)
+    return Group(Text(f"{comparison.claims_title} (first method minus second)", style="bold"), table, cautions)

@@ -148,8 +148,8 @@ def _ended(job: Job) -> bool:
 
 @contextmanager
 def _terminated(jobs: Sequence[Job], console: Console, saves: bool) -> Iterator[None]:
-    """No process outlives us when we are stopped, by a signal or a closed terminal (:mod:`reasoning_kit.runs.worker` sees
-    to the rest). A run that trains ends its step and saves first."""
+    """No process outlives us when we are stopped, by a signal or a closed terminal. A run that trains ends its step and
+    saves first; :mod:`reasoning_kit.runs.worker` sees to the rest."""
     everything = list(jobs)
     ours = [s for s in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(s) is not signal.SIG_IGN]  # nohup
     previous = {number: signal.signal(number, lambda got, _: sys.exit(128 + got)) for number in ours}

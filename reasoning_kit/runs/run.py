@@ -23,7 +23,8 @@ from benchmarks.records import RunRecord, save_predictions
 from benchmarks.splits import Splits
 from benchmarks.statistics import accuracy_interval
 from benchmarks.task import Task
-from benchmarks.training.checkpoints import Checkpoints, clear
+from benchmarks.training.checkpoints import clear
+from benchmarks.training.saving import Checkpoints
 from reasoning_kit.config.spec import RunSpec, fingerprint
 from reasoning_kit.registry import method
 from reasoning_kit.runs.environment import git_revision, hardware, measured_energy, peak_memory_bytes, versions

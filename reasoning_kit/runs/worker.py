@@ -48,7 +48,7 @@ def main(spec_file: str, folder_name: str, minutes: str = "5", start: str = "res
         say(phase="loading", share=0.0)
         import torch
 
-        from benchmarks.training.checkpoints import Checkpoints
+        from benchmarks.training.saving import Checkpoints
         from reasoning_kit.config.plugins import load_from_environment
         from reasoning_kit.config.spec import spec_from_dict
         from reasoning_kit.runs.run import run

@@ -19,7 +19,7 @@ from benchmarks.statistics import Interval
 from reasoning_kit.report import formatting as f
 from reasoning_kit.report.figures import empty_figure, error_bars
 from reasoning_kit.report.html import packaged, script_json
-from reasoning_kit.report.styles import LOOKS, Look, variant_look
+from reasoning_kit.report.styles import STYLES, Style, variant_style
 
 ORACLE = "oracle (verifier-chosen)"
 
@@ -40,14 +40,14 @@ def scaling_table(series: Sequence[Series], unit: str) -> Table:
 
 def scaling_page(found: dict[str, Any], series: Sequence[Series]) -> str:
     """The page: figure, table and settings, everything inlined."""
-    looks = {line.key: LOOKS["trm"] if i == 0 else variant_look(i - 1) for i, line in enumerate(series)}
+    styles = {line.key: STYLES["trm"] if i == 0 else variant_style(i - 1) for i, line in enumerate(series)}
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     return environment.from_string(packaged("scaling.html.j2")).render(
         found=found,
-        lines=[(line, looks[line.key], [(point, _cells(point)) for point in _marked(line)]) for line in series],
+        lines=[(line, styles[line.key], [(point, _cells(point)) for point in _marked(line)]) for line in series],
         figures={
-            "accuracy": script_json(_figure(series, looks, oracle=False)),
-            "oracle": script_json(_figure(series, looks, oracle=True)),
+            "accuracy": script_json(_figure(series, styles, oracle=False)),
+            "oracle": script_json(_figure(series, styles, oracle=True)),
         },
         facts=_facts(found),
         css=Markup(packaged("report.css")),
@@ -70,7 +70,7 @@ def _cells(point: Point) -> tuple[str, str, str, str, str]:
     )
 
 
-def _figure(series: Sequence[Series], looks: dict[str, Look], oracle: bool) -> go.Figure:
+def _figure(series: Sequence[Series], styles: dict[str, Style], oracle: bool) -> go.Figure:
     """Every point on a line, those of the table with marker and interval; the oracle is dashed."""
     figure = empty_figure("Compute per puzzle (FLOPs, log scale)")
     lowest = min(point.accuracy.low for line in series for point in _marked(line)[1:] or line.points)
@@ -78,32 +78,32 @@ def _figure(series: Sequence[Series], looks: dict[str, Look], oracle: bool) -> g
     if oracle:
         figure.update_layout(yaxis={"title": {"text": "Share of problems"}})
     for line in series:
-        look = looks[line.key]
+        style = styles[line.key]
         for points, mode in ((line.points, "lines"), (_marked(line), "markers")):
             values = [point.oracle if oracle else point.accuracy for point in points]
-            figure.add_trace(_trace(line.label, look, points, values, mode, oracle))
+            figure.add_trace(_trace(line.label, style, points, values, mode, oracle))
     return figure
 
 
 def _trace(
-    label: str, look: Look, points: Sequence[Point], values: Sequence[Interval], mode: str, oracle: bool
+    label: str, style: Style, points: Sequence[Point], values: Sequence[Interval], mode: str, oracle: bool
 ) -> go.Scatter:
     marks = mode == "markers"
     return go.Scatter(
         x=[point.flops for point in points],
         y=[value.value for value in values],
-        error_y=error_bars(values, look.light) if marks else None,
+        error_y=error_bars(values, style.light) if marks else None,
         name=escape(label),
         mode=mode,
-        line={"color": look.light, "width": 2, "dash": "dash" if oracle else "solid"},
-        marker={"symbol": look.symbol, "size": 8, "color": look.light, "line": {"width": 0.75, "color": "white"}},
+        line={"color": style.light, "width": 2, "dash": "dash" if oracle else "solid"},
+        marker={"symbol": style.symbol, "size": 8, "color": style.light, "line": {"width": 0.75, "color": "white"}},
         hoverinfo="all" if marks else "skip",
         customdata=[[escape(p.label), f.ends(value)] for p, value in zip(points, values, strict=True)],
         hovertemplate=f"%{{customdata[0]}}: %{{y:.1%}} (%{{customdata[1]}})<br>%{{x:.3s}} FLOPs"
         f"<extra>%{{fullData.name}}{', ' + ORACLE if oracle else ''}</extra>"
         if marks
         else None,
-        meta={"method": look.key},
+        meta={"method": style.key},
     )
 
 

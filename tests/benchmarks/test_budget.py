@@ -12,7 +12,8 @@ from training_runs import distill as train
 from benchmarks.compute import Cost
 from benchmarks.errors import UserError
 from benchmarks.task import load_task
-from benchmarks.training.budget import SCHEDULES, UNITS, Budget, BudgetCallback, Meter, decay
+from benchmarks.training.budget import UNITS, Budget, Meter
+from benchmarks.training.trainer import SCHEDULES, BudgetCallback, decay
 from cot_distill.options import ModelOptions, SFTOptions
 from cot_distill.train import PricedSFTTrainer
 
@@ -33,6 +34,49 @@ def test_a_budget_that_trains_nothing_or_never_ends_is_a_user_error(limit):
 def test_unknown_unit_is_a_user_error():
     with pytest.raises(UserError, match="flops, seconds, examples, tokens, steps"):
         Budget("hours", 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "unit", "limit"),
+    [
+        ("2e12 flops", "flops", 2e12),
+        ("2e12", "flops", 2e12),
+        ("3.5 TFLOP", "flops", 3.5e12),
+        ("1 PFLOP", "flops", 1e15),
+        ("500 GFLOPs", "flops", 5e11),
+        ("1_000_000flop", "flops", 1e6),
+        ("5 minutes", "seconds", 300),
+        ("1 Minute", "seconds", 60),
+        ("300 s", "seconds", 300),
+        ("1.5 seconds", "seconds", 1.5),
+        ("2 h", "seconds", 7200),
+        (" .5 hours ", "seconds", 1800),
+        ("1e3 EXAMPLES", "examples", 1000),
+        ("1 example", "examples", 1),
+        ("1e6 tokens", "tokens", 1e6),
+        ("300 steps", "steps", 300),
+        ("+1 step", "steps", 1),
+    ],
+)
+def test_a_budget_is_read_as_a_person_writes_it(text, unit, limit):
+    assert Budget.parse(text) == Budget(unit, limit)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "flops", "2e12 flop/s", "five minutes", "5 miles", "5 m", "nan", "inf steps", "1 2 s", "s"]
+)
+def test_a_budget_that_cannot_be_read_says_what_it_must_be(text):
+    with pytest.raises(UserError, match="must be a number and a unit, such as '2e12 flops' or '5 minutes'") as error:
+        Budget.parse(text)
+    assert error.value.where == "budget"
+    assert f"not '{text}'" in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["0 steps", "-5 minutes", "1e999 flops", "1e308 hours"])
+def test_a_written_budget_must_be_positive_and_finite(text):
+    with pytest.raises(UserError, match="must be positive and finite") as error:
+        Budget.parse(text)
+    assert error.value.where == "budget"
 
 
 @pytest.mark.parametrize("unit", UNITS)

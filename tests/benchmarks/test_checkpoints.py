@@ -16,7 +16,8 @@ from benchmarks.compute import Cost
 from benchmarks.errors import UserError
 from benchmarks.task import load_task
 from benchmarks.training.budget import Budget, Meter
-from benchmarks.training.checkpoints import CheckpointCallback, Checkpoints, checkpoints_in, clear, defect, newest, seal
+from benchmarks.training.checkpoints import CheckpointCallback, checkpoints_in, clear, defect, newest, seal
+from benchmarks.training.saving import Checkpoints
 from cot_distill.options import ModelOptions, SFTOptions
 from grpo.options import GRPOOptions
 

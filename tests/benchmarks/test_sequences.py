@@ -61,14 +61,14 @@ def test_what_cannot_be_read_is_told(text):
     assert task.parse_answer(problem, "abX") is None
     assert not task.verify(problem, None).correct
     if text != "abc":  # the sign may be left out
-        with pytest.raises(UserError, match="Type it like"):
+        with pytest.raises(UserError, match="must look like abc>"):
             task.parse_question(text)
 
 
 def test_mistakes_in_the_options_are_told():
     for options, words in [
-        ({"operation": "revers"}, "reverse"), ({"length": 0}, "1 or more"), ({"test_lengths": []}, "1 or more"),
-        ({"shortest": 11}, "Give 1 to 10"), ({"shortest": 0}, "Give 1 to 10"),
+        ({"operation": "revers"}, "reverse"), ({"length": 0}, "at least 1"), ({"test_lengths": []}, "at least 1"),
+        ({"shortest": 11}, "must be 1 to 10"), ({"shortest": 0}, "must be 1 to 10"),
     ]:  # fmt: skip
         with pytest.raises(UserError, match=words):
             load_task("sequences", **options)

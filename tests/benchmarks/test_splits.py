@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from benchmarks.errors import UserError
-from benchmarks.problem import Answer
-from benchmarks.splits import TEST_SHARE, Splits, build_splits, prove_disjoint, split_of, to_dataset
+from benchmarks.problem import TEST_SHARE, Answer, split_of
+from benchmarks.splits import Splits, build_splits, prove_disjoint, to_dataset
 from benchmarks.task import load_task
 
 

@@ -40,7 +40,7 @@ def attempt(folder: Path, words: list[str], pipe=None, kill_at: int = STEPS) -> 
     the step after ``kill_at``, and says so.
     """
     torch.set_num_threads(1)
-    from benchmarks.training.checkpoints import Checkpoints
+    from benchmarks.training.saving import Checkpoints
     from grpo.trainer import PolicyTrainerMixin
     from reasoning_kit.config.spec import load_config
     from reasoning_kit.runs.run import run

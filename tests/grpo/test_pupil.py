@@ -15,7 +15,7 @@ from benchmarks.compute import CausalLMShape, Cost
 from benchmarks.errors import UserError
 from benchmarks.evaluation import evaluate
 from benchmarks.training.budget import Budget
-from benchmarks.training.checkpoints import STOPPED, Checkpoints
+from benchmarks.training.saving import STOPPED, Checkpoints
 from cot_distill.language_model import load_pretrained
 from cot_distill.options import ModelOptions, OwnModel
 from cot_distill.teacher import read_traces, summary_of

@@ -13,7 +13,7 @@ from training_runs import train_policy as train
 from benchmarks.compute import CausalLMShape
 from benchmarks.errors import UserError
 from benchmarks.training.budget import Budget
-from benchmarks.training.checkpoints import Checkpoints
+from benchmarks.training.saving import Checkpoints
 from cot_distill.language_model import load_pretrained
 from grpo.options import GRPOOptions
 from grpo.rloo import PricedRLOOTrainer

@@ -8,19 +8,29 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from benchmarks.errors import UserError
 from benchmarks.evaluation import Prediction, Solution
 from benchmarks.problem import Answer
 from benchmarks.records import save_predictions
 from benchmarks.statistics import Difference
 from benchmarks.verifiable.sequences import Sequences
 from reasoning_kit.comparison import load_comparison
-from reasoning_kit.comparison.claims import CLAIMS, MARGIN, Claim, mean_difference, outcome, tells
+from reasoning_kit.comparison.claims import (
+    MARGIN,
+    Claim,
+    load_claims,
+    mean_difference,
+    outcome,
+    read_claims,
+    tells,
+)
 from reasoning_kit.config.composition import choices
 from reasoning_kit.config.methods import thinking_of
 from reasoning_kit.report import comparison_table, markdown_table, summary, write_report
 from trm.autoregressive.configuration import AutoregressiveTRMConfig
 from trm.autoregressive.ladder import DEFAULTS, evaluations, ladder
 
+CLAIMS = [claim for each in load_claims() for claim in each.claims]
 TASKS = ("arithmetic-mul-2x2", "sudoku-4x4")
 ACCURACY = {
     "ar_gpt_small": (0.9, 0.4),
@@ -160,6 +170,23 @@ def test_what_both_can_do_tells_not_which_is_better():
 def test_every_claim_is_about_methods_that_exist():
     assert {name for claim in CLAIMS for name in (claim.a, claim.b)} <= set(choices("method"))
     assert len({claim.text for claim in CLAIMS}) == len({(claim.a, claim.b) for claim in CLAIMS}) == len(CLAIMS)
+
+
+def test_a_file_of_claims_that_is_not_valid_is_named(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("title: Mine\nclaims:\n  - {text: TRM is better., a: trm, b: cot}\n")
+    assert read_claims(file).title == "Mine"
+    assert read_claims(file).claims == (Claim("TRM is better.", "trm", "cot"),)
+    for text, said in (
+        ("claims: [", "not valid YAML"),
+        ("title: Mine", "must be a list"),
+        ("claims: [{text: x, a: trm}]", "'b' is missing"),
+        ("claims: [{text: x, a: trm, b: cot, asks: best}]", "claims[0].asks"),
+    ):
+        file.write_text(text)
+        with pytest.raises(UserError, match=re.escape(said)) as error:
+            read_claims(file)
+        assert str(file) in str(error.value)
 
 
 def test_claims_follow_from_the_data(comparison):

@@ -1,4 +1,4 @@
-"""``import reasoning_kit as rk``: light, robust against what lies in the working folder, and all of it works for real."""
+"""``import reasoning_kit as rk``: light, not led astray by the working folder, and all of it works for real."""
 
 from __future__ import annotations
 

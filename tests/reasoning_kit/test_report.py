@@ -13,7 +13,7 @@ from reasoning_kit.comparison import load_comparison
 from reasoning_kit.report import comparison_table, formatting, write_report
 from reasoning_kit.report.figures import training_figure
 from reasoning_kit.report.player import marked, stage, wrong_cells
-from reasoning_kit.report.styles import looks_of
+from reasoning_kit.report.styles import styles_of
 
 EVIL = "<img src=x onerror=alert(1)></script><think>"
 
@@ -75,7 +75,7 @@ def test_the_axis_of_equal_compute_has_a_width(tmp_path, run_factory, curves):
     for method in ("trm", "cot"):
         run_factory(tmp_path, "sudoku-4x4", method, 0, **({} if curves else {"curve": []}))
     comparison = load_comparison(tmp_path)
-    figure = training_figure(comparison.tasks[0], looks_of(comparison))
+    figure = training_figure(comparison.tasks[0], styles_of(comparison))
     drawn = [x for trace in figure.data for x in trace.x]
     if curves:
         assert max(drawn) > 2 * min(drawn)

@@ -16,7 +16,8 @@ import torch
 from command_line import PROGRAM, call, environment, workers_of
 
 from benchmarks.records import RunRecord, load_predictions
-from benchmarks.training.checkpoints import Checkpoints, checkpoints_in
+from benchmarks.training.checkpoints import checkpoints_in
+from benchmarks.training.saving import Checkpoints
 from reasoning_kit.config.spec import RunSpec, fingerprint, load_config
 from reasoning_kit.runs.results import TRAINER, Unfinished, take_up
 from reasoning_kit.runs.run import run

@@ -24,7 +24,7 @@ def run(tmp_path_factory):
         "train", "task=addition-4x4", "task.addition-4x4.digits=[2,2]", "method=cot", "train_size=2000", "test_size=8",
         "evaluation.curve_problems=0", "method.cot.learning_rate=1e-2", "method.cot.batch_size=32",
         "method.cot.warmup_steps=10", "model.width=32",
-        "model.heads=2", "model.key_value_heads=2", "model.inner=128", "budget.unit=steps", "budget.limit=200",
+        "model.heads=2", "model.key_value_heads=2", "model.inner=128", "budget.unit=steps", "budget.limit=260",
         "--out", folder,
     )  # fmt: skip
     done = call(*words)

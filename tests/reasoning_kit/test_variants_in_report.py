@@ -12,7 +12,7 @@ from rich.style import Style
 
 from reasoning_kit.comparison import load_comparison
 from reasoning_kit.report import comparison_table, formatting, markdown_table, write_report
-from reasoning_kit.report.styles import COLOURS, LOOKS, MARKERS, OTHER, looks_of, variant_look
+from reasoning_kit.report.styles import COLOURS, MARKERS, OTHER, STYLES, styles_of, variant_style
 
 ACCURACY = {"hrm": 0.55} | {f"trm_{i}": 0.7 + 0.02 * (i - 6) for i in range(1, 11)} | {"trm_deep": 0.99}
 BUDGET = {"unit": "steps", "limit": 900}
@@ -118,7 +118,7 @@ def test_a_variant_can_win_for_its_side(tmp_path, run_factory):
     assert (task.headline.a, task.headline.b) == ("deep", "cot")
     assert [(p.a, p.b) for p in task.thinking_contrasts] == [("trm", "direct"), ("cot", "answer_only")]
     assert [(p.a, p.b) for p in task.parts] == [("direct", "wide"), ("trm", "deep"), ("cot", "short")]
-    assert looks_of(comparison)["wide"].dash == "dash", "it does not think"
+    assert styles_of(comparison)["wide"].dash == "dash", "it does not think"
     html = write_report(tmp_path).read_text()
     thinking = html[html.index("What does thinking add?") : html.index("What is each part worth?")]
     assert re.findall(r'<th scope="row">(.*?) <span class="soft">minus</span> (.*?)</th>', thinking) == [
@@ -129,7 +129,7 @@ def test_a_variant_can_win_for_its_side(tmp_path, run_factory):
     assert "Which way of thinking longer wins" in html
 
 
-# --- looks ------------------------------------------------------------------------------------------
+# --- styles ------------------------------------------------------------------------------------------
 
 # Machado, Oliveira and Fernandes (2009), severity 1: linear RGB as seen without red, and without green receptors.
 SEEN = {
@@ -164,13 +164,13 @@ def test_variant_colours_are_seen_and_told_apart(theme, card):
 
 
 def test_no_two_methods_look_alike():
-    many = [*LOOKS.values(), OTHER, *(variant_look(i) for i in range(98))]
-    assert len({(look.light, look.symbol) for look in many}) == len(many)
-    assert len({look.key for look in many}) == len(many)
-    assert {look.symbol for look in LOOKS.values()}.isdisjoint(symbol for symbol, _ in MARKERS)
-    neighbours = [variant_look(i) for i in range(14)]
-    assert len({look.light for look in neighbours}) == len({look.terminal for look in neighbours}) == 14
-    assert all(Style.parse(look.terminal) for look in many if look.terminal)
+    many = [*STYLES.values(), OTHER, *(variant_style(i) for i in range(98))]
+    assert len({(style.light, style.symbol) for style in many}) == len(many)
+    assert len({style.key for style in many}) == len(many)
+    assert {style.symbol for style in STYLES.values()}.isdisjoint(symbol for symbol, _ in MARKERS)
+    neighbours = [variant_style(i) for i in range(14)]
+    assert len({style.light for style in neighbours}) == len({style.terminal for style in neighbours}) == 14
+    assert all(Style.parse(style.terminal) for style in many if style.terminal)
 
 
 def test_a_variant_looks_the_same_on_every_task(tmp_path, run_factory):
@@ -178,13 +178,13 @@ def test_a_variant_looks_the_same_on_every_task(tmp_path, run_factory):
         run_factory(tmp_path, task, "trm", 0)
         for name in names:
             run_factory(tmp_path, task, name, 0, accuracy=0.5, config=config(name))
-    looks = looks_of(load_comparison(tmp_path))
-    assert looks["trm"] == LOOKS["trm"]
-    assert looks["a"].key != looks["b"].key
+    styles = styles_of(load_comparison(tmp_path))
+    assert styles["trm"] == STYLES["trm"]
+    assert styles["a"].key != styles["b"].key
     html = write_report(tmp_path).read_text()
     for figure in re.findall(r'<script type="application/json">(.*?)</script>', html, re.S):
         keys = {trace["name"]: trace["meta"]["method"] for trace in json.loads(figure)["data"]}
-        assert keys["b (variant)"] == looks["b"].key
+        assert keys["b (variant)"] == styles["b"].key
 
 
 # --- the page, the terminal, Markdown ---------------------------------------------------------------

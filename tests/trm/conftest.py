@@ -14,7 +14,8 @@ from benchmarks.grid_task import GridTask
 from benchmarks.problem import Answer, Problem, Verdict
 from benchmarks.symmetries import IGNORE, Symmetries
 from benchmarks.task import Measure
-from benchmarks.training.budget import Budget, BudgetCallback, Meter
+from benchmarks.training.budget import Budget, Meter
+from benchmarks.training.trainer import BudgetCallback
 from trm.arguments import training_arguments
 from trm.dataset import Examples
 from trm.ema import EMACallback

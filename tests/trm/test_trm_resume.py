@@ -21,7 +21,8 @@ from training_runs import train_recursive as train
 from benchmarks.errors import UserError
 from benchmarks.task import load_task
 from benchmarks.training.budget import Budget
-from benchmarks.training.checkpoints import Checkpoints, checkpoints_in, newest
+from benchmarks.training.checkpoints import checkpoints_in, newest
+from benchmarks.training.saving import Checkpoints
 from trm.options import TRMOptions
 
 STEPS = 60
@@ -35,7 +36,7 @@ def run(folder: Path, pipe=None, precision: str = "float32", every: int = 0) -> 
     ``every`` so many steps it saves, after every step (by the clock) if 0.
     """
     torch.set_num_threads(1)
-    logging.getLogger("benchmarks.training.checkpoints").addHandler(logging.FileHandler(folder.with_suffix(".log")))
+    logging.getLogger("benchmarks.training").addHandler(logging.FileHandler(folder.with_suffix(".log")))
     steps = {"save_strategy": "steps", "save_steps": every, "save_total_limit": 2}
     task = load_task("sudoku", size=4)
     trained = train(

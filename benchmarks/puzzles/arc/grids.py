@@ -19,7 +19,7 @@ MARK, FIRST_COLOUR = 1, 2
 TURNS = range(8)  # 0 is the identity, 1 to 3 turn by quarters, 4 to 7 transpose first
 NOTHING = "?"  # the text of an answer where no grid could be read
 
-Grid = UInt8[ndarray, "rows columns"]
+Grid = UInt8[ndarray, "_ _"]  # rows and columns; a function may hold grids of several sizes
 _TEXT = re.compile(r"\d+(?:/\d+)*", re.ASCII)
 
 

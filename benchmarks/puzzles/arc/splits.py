@@ -15,7 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from benchmarks.errors import UserError
-from benchmarks.files.csv_rows import sample
+from benchmarks.files.text import sample
 from benchmarks.problem import Problem
 from benchmarks.puzzles.arc.files import ArcTask, Pair, read_tasks
 from benchmarks.puzzles.arc.grids import pair_orbit

@@ -16,20 +16,18 @@ from pathlib import Path
 from typing import ClassVar, Literal, NoReturn
 
 import numpy as np
-import torch
-from jaxtyping import Int
-from torch import Tensor
 
 from benchmarks.errors import UserError
 from benchmarks.grid_task import PADDING, GridTask
-from benchmarks.problem import Answer, Problem, Verdict
+from benchmarks.options import require_choice
+from benchmarks.problem import Answer, Measure, Problem, Split, Verdict
 from benchmarks.puzzles.arc import splits as arc_splits
 from benchmarks.puzzles.arc.files import FORM, parse_task
 from benchmarks.puzzles.arc.grids import NOTHING, SIDE, crop, is_grid, lay, lift, to_grid, to_text
 from benchmarks.puzzles.arc.splits import GIVES, NEXT
 from benchmarks.puzzles.arc.variants import CACHED, PuzzleVariants, Variant, puzzle_variants
+from benchmarks.shapes import Generator, Int, Tensor
 from benchmarks.symmetries import IGNORE, Symmetries
-from benchmarks.task import Measure, Split
 
 OR = "|"  # between the attempts of an answer
 
@@ -55,10 +53,8 @@ class ARC(GridTask):
     family: ClassVar[str] = "arc"
 
     def __post_init__(self) -> None:
-        if self.attempts not in (1, 2):
-            raise UserError(f"{self.attempts!r} attempts are not granted.", where="attempts", cure="Choose 1 or 2.")
-        if self.measure not in ("exact", "valid"):
-            raise UserError(f"there is no measure '{self.measure}'.", where="measure", cure="Choose exact or valid.")
+        require_choice("attempts", self.attempts, (1, 2))
+        super().__post_init__()
 
     @property
     def name(self) -> str:
@@ -139,15 +135,14 @@ class ARC(GridTask):
         The score is the share of right cells of the best attempt that has the right shape, else 0.
         """
         if answer is None:
-            return Verdict(False, False, False, 0.0, "no answer could be read")
+            return Verdict.wrong("no answer could be read")
         tries = answer.text.split(OR)
         if len(tries) > self.attempts:
-            return Verdict(False, False, False, 0.0, f"the answer has {len(tries)} grids, {self.attempts} are allowed")
-        exact, valid = tries[0] == problem.answer, problem.answer in tries
-        correct = exact if self.measure == "exact" else valid
+            return Verdict.wrong(f"the answer has {len(tries)} grids, {self.attempts} are allowed")
+
         score = max(_share(problem.answer, text) for text in tries)
-        reason = "only the second attempt is right" if valid else _fault(problem.answer, tries[0])
-        return Verdict(correct, exact, valid, score, "" if correct else reason)
+        fault = "" if problem.answer in tries else _fault(problem.answer, tries[0])
+        return self.verdict(tries[0] == problem.answer, fault, score, "only the second attempt is right")
 
     def combine(self, ranked: Sequence[Answer]) -> Answer:
         """One answer from several, the most trusted first: their first grids become the attempts, each once."""
@@ -174,7 +169,7 @@ class ARC(GridTask):
         grid = crop(_canvas(tokens))
         return Answer(NOTHING if grid is None else to_text(grid))
 
-    def sample_symmetries(self, batch: int, generator: torch.Generator) -> Symmetries:
+    def sample_symmetries(self, batch: int, generator: Generator) -> Symmetries:
         """Refused: a turn moves the cells of each grid by its own size, so it is no permutation of positions.
 
         The numbered variants are ARC's symmetries; :meth:`augment` draws from them for language models.
@@ -196,7 +191,7 @@ class ARC(GridTask):
         return min(most, len(_variants_of(problem)))
 
     def encode_variants(
-        self, problems: Sequence[Problem], variants: Sequence[int], generator: torch.Generator | None = None
+        self, problems: Sequence[Problem], variants: Sequence[int], generator: Generator | None = None
     ) -> tuple[Int[Tensor, "b l"], Int[Tensor, "b l"]]:
         """See :meth:`Task.encode_variants`.
 
@@ -204,6 +199,8 @@ class ARC(GridTask):
             generator: draws where the grids lie, input and output at the same place, anywhere that both fit. As in the
                 published builder one pair of each puzzle stays in the corner: here each with that probability.
         """
+        import torch
+
         canvases = np.zeros((2, len(problems), SIDE, SIDE), dtype=np.int64)
         draws = np.zeros((len(problems), 3)) if generator is None else _uniform((len(problems), 3), generator)
         for row, (problem, number) in enumerate(zip(problems, variants, strict=True)):
@@ -213,7 +210,7 @@ class ARC(GridTask):
             top = left = 0
             if draws[row, 0] * puzzle.pairs >= 1:  # never without a generator
                 room = SIDE + 1 - np.maximum(given.shape, wanted.shape)
-                top, left = (draws[row, 1:] * room).astype(int)
+                top, left = (draws[row, 1:] * room).astype(int).tolist()
             for canvas, grid in zip(canvases[:, row], (given, wanted), strict=True):
                 lay(canvas, grid, top, left)
         input_ids, labels = torch.from_numpy(canvases.reshape(2, len(problems), self.positions))
@@ -229,15 +226,12 @@ class ARC(GridTask):
         """Demonstrations and test input in one line, up to the sign that the output follows."""
         return problem.question + GIVES
 
-    def answer_text(self, problem: Problem) -> str:
-        return problem.answer
-
     def parse_answer(self, problem: Problem, text: str) -> Answer | None:
         """One grid, or as many as there are attempts; spaces around them aside nothing else."""
         tries = text.strip().split(OR)
         return Answer(OR.join(tries)) if len(tries) <= self.attempts and all(map(is_grid, tries)) else None
 
-    def augment(self, problems: Sequence[Problem], generator: torch.Generator) -> list[Problem]:
+    def augment(self, problems: Sequence[Problem], generator: Generator) -> list[Problem]:
         """Each problem, demonstrations included, under one of its puzzle's variants, all equally likely."""
         moved = []
         for problem, draw in zip(problems, _uniform((len(problems),), generator), strict=True):
@@ -280,11 +274,13 @@ def _image(text: str, variant: Variant) -> str:
     return to_text(variant.apply(to_grid(text)))
 
 
-def _canvas(tokens: Int[Tensor, " l"]) -> np.ndarray:
+def _canvas(tokens: Int[Tensor, " l"]) -> Int[np.ndarray, "30 30"]:
     return tokens.reshape(SIDE, SIDE).cpu().numpy()
 
 
-def _uniform(shape: tuple[int, ...], generator: torch.Generator) -> np.ndarray:
+def _uniform(shape: tuple[int, ...], generator: Generator) -> np.ndarray:
+    import torch
+
     return torch.rand(shape, generator=generator, device=generator.device, dtype=torch.float64).cpu().numpy()
 
 

@@ -13,22 +13,17 @@ from dataclasses import dataclass
 from math import log
 from typing import ClassVar, Literal
 
-import torch
-from jaxtyping import Int
-from torch import Tensor
-
+from benchmarks.drawing import Draft
 from benchmarks.errors import UserError
 from benchmarks.grid_task import GridTask
-from benchmarks.problem import Answer, Problem, Verdict
+from benchmarks.options import require, require_choice, require_whole
+from benchmarks.problem import Answer, Measure, Problem, Verdict, problem_id
 from benchmarks.puzzles.graph_coloring import rules
 from benchmarks.puzzles.graph_coloring.rules import DIGITS, LETTERS, Puzzle
 from benchmarks.puzzles.graph_coloring.search import another_color, solving_steps
-from benchmarks.puzzles.grids import problem_id, to_board, to_tokens
-from benchmarks.splits import split_of
-from benchmarks.symmetries import IGNORE, Symmetries, permutations
-from benchmarks.task import Measure, Split
+from benchmarks.shapes import Generator
+from benchmarks.symmetries import Symmetries, permutations
 
-PATIENCE = 20_000  # graphs in a row that bring no new problem before generation gives up
 APART, EDGE, BLANK = "-+."  # in the grid form: two nodes without and with an edge, a node without a colour
 MOST_COLORS = 6
 
@@ -66,31 +61,14 @@ class GraphColoring(GridTask):
     family: ClassVar[str] = "graph-coloring"
 
     def __post_init__(self) -> None:
-        if not isinstance(self.colors, int) or not 3 <= self.colors <= MOST_COLORS:
-            raise UserError(
-                f"{self.colors!r} is no number of colours.", where="colors", cure=f"Choose 3 to {MOST_COLORS}."
-            )
-        if not isinstance(self.nodes, int) or not self.colors < self.nodes <= len(LETTERS):
-            raise UserError(
-                f"{self.nodes!r} is no number of nodes for {self.colors} colours.",
-                where="nodes",
-                cure=f"Choose {self.colors + 1} to {len(LETTERS)}.",
-            )
-        if self.answers not in ("unique", "many"):
-            raise UserError(f"{self.answers!r} is no choice.", where="answers", cure="Choose unique or many.")
-        number = isinstance(self.degree, int | float)
-        if self.degree is not None and not (number and 0 < self.degree <= self._largest_degree):
-            raise UserError(
-                f"{self.degree!r} is no mean degree of a graph with {self.nodes} nodes in {self.colors} colours.",
-                where="degree",
-                cure=f"Choose more than 0, at most {self._largest_degree:g}.",
-            )
-        if not isinstance(self.min_guesses, int) or self.min_guesses < 0:
-            raise UserError(
-                f"{self.min_guesses!r} is no number of guesses.", where="min_guesses", cure="Choose 0 or more."
-            )
-        if self.measure not in ("exact", "valid"):
-            raise UserError(f"there is no measure '{self.measure}'.", where="measure", cure="Choose exact or valid.")
+        require_whole("colors", self.colors, 3, MOST_COLORS)
+        require_whole("nodes", self.nodes, self.colors + 1, len(LETTERS))
+        require_choice("answers", self.answers, ("unique", "many"))
+        most = self._largest_degree
+        fits = self.degree is None or (isinstance(self.degree, int | float) and 0 < self.degree <= most)
+        require(fits, "degree", f"more than 0 and at most {most:g}, or null", self.degree)
+        require_whole("min_guesses", self.min_guesses, 0)
+        super().__post_init__()
 
     @property
     def name(self) -> str:
@@ -148,40 +126,38 @@ class GraphColoring(GridTask):
 
     # --- problems -------------------------------------------------------------------------------
 
-    def generate(self, split: Split, count: int, seed: int) -> list[Problem]:
-        """See :meth:`Task.generate`; with one seed, a smaller count gives the beginning of a larger one."""
-        draw = random.Random(f"{seed} {split}")
-        problems: dict[str, Problem] = {}
-        misses = 0
-        while len(problems) < count:
-            puzzle = self._draw(draw)
-            misses += 1
-            if puzzle is not None and split_of(rules.orbit(puzzle)) == split:
-                problem = self._problem(puzzle)
-                if problem.question not in problems and problem.meta["guesses"] >= self.min_guesses:
-                    problems[problem.question] = problem
-                    misses = 0
-            if misses >= PATIENCE:
-                raise UserError(
-                    f"found only {len(problems)} different problems for the {split} split, {count} are asked for "
-                    f"({PATIENCE} tries in a row brought no new one).",
-                    where=self.name,
-                    cure="Ask for fewer, use more nodes, or change degree or min_guesses.",
-                )
-        return list(problems.values())
+    @property
+    def more_problems(self) -> str:
+        return "Ask for fewer, use more nodes, or change degree or min_guesses."
 
-    def _draw(self, draw: random.Random) -> Puzzle | None:
+    def draw(self, rng: random.Random) -> Draft | None:
         """Edges at random between nodes of different colours, then the givens; ``None`` if ``many`` are wanted but
         one answer is all there is."""
+        puzzle = self._draw_puzzle(rng)
+        if puzzle is None:
+            return None
+
+        def finish() -> Problem | None:
+            problem = self._problem(puzzle)
+            return problem if problem.meta["guesses"] >= self.min_guesses else None
+
+        return Draft(rules.write(puzzle), rules.orbit(puzzle), finish)
+
+    def _draw_puzzle(self, rng: random.Random) -> Puzzle | None:
         colors = [node % self.colors + 1 for node in range(self.nodes)]
-        draw.shuffle(colors)
-        different = [(a, b) for a in range(self.nodes) for b in range(a) if colors[a] != colors[b]]
-        edges = draw.sample(different, round(self._degree * self.nodes / 2))
-        order = draw.sample(range(self.nodes), self.nodes)
+        rng.shuffle(colors)
+        different: list[tuple[int, int]] = []
+        for a in range(self.nodes):
+            different += [(a, b) for b in range(a) if colors[a] != colors[b]]
+        edges = rng.sample(different, round(self._degree * self.nodes / 2))
+        order = rng.sample(range(self.nodes), self.nodes)
+
         if self.answers == "many":
             kept = list({colors[node]: node for node in order}.values())[1:]  # one node of each colour but one
             puzzle = rules.puzzle_of(edges, [color if node in kept else 0 for node, color in enumerate(colors)])
             return None if self._is_only_answer(puzzle, colors) else puzzle
+
+        # Givens are taken away as long as the answer stays the only one.
         puzzle = rules.puzzle_of(edges, colors)
         for node in order:
             without = puzzle._replace(givens=(*puzzle.givens[:node], 0, *puzzle.givens[node + 1 :]))
@@ -273,20 +249,17 @@ class GraphColoring(GridTask):
         The score is the share of the nodes without a given that have the label's colour.
         """
         if answer is None:
-            return Verdict(False, False, False, 0.0, "no answer could be read")
+            return Verdict.wrong("no answer could be read")
         text = answer.text
         if len(text) != self.nodes:
-            return Verdict(False, False, False, 0.0, f"the answer has {len(text)} colours instead of {self.nodes}")
+            return Verdict.wrong(f"the answer has {len(text)} colours instead of {self.nodes}")
+
         puzzle = rules.read(self.nodes, problem.question)
-        reason = self._fault(puzzle, text)
-        exact, valid = text == problem.answer, not reason
         open_nodes = [node for node, given in enumerate(puzzle.givens) if not given]
         right = sum(text[node] == problem.answer[node] for node in open_nodes)
+        exact = text == problem.answer
         score = right / len(open_nodes) if open_nodes else float(exact)
-        correct = exact if self.measure == "exact" else valid
-        if valid and not correct:
-            reason = "a right colouring, but not the labelled one"
-        return Verdict(correct, exact, valid, score, "" if correct else reason)
+        return self.verdict(exact, self._fault(puzzle, text), score, "a right colouring, but not the labelled one")
 
     def _fault(self, puzzle: Puzzle, colors: str) -> str:
         """What is wrong with a colouring of the right length, in words; empty if nothing is."""
@@ -299,60 +272,58 @@ class GraphColoring(GridTask):
 
     # --- grid form ------------------------------------------------------------------------------
 
-    def encode(self, problems: Sequence[Problem]) -> tuple[Int[Tensor, "b l"], Int[Tensor, "b l"]]:
-        """The lower half of the matrix of edges row by row, colours on its diagonal: tokens 1 no edge, 2 edge, 3 no
-        colour, 4... colours. So the cell of nodes a > b is number ``a (a + 1) / 2 + b``.
-
-        The labels are the diagonal's, those of the givens too.
-        """
-        boards = [self._board(rules.read(self.nodes, problem.question)) for problem in problems]
-        labels = torch.full((len(problems), self.positions), IGNORE)
-        labels[:, self._diagonal] = to_tokens([p.answer for p in problems], self.nodes, self.vocabulary)
-        return to_tokens(boards, self.positions, self.vocabulary), labels
-
-    def _board(self, puzzle: Puzzle) -> str:
-        shown = [str(color) if color else BLANK for color in puzzle.givens]
-        rows = (
-            "".join(EDGE if puzzle.neighbours[a] >> b & 1 else APART for b in range(a)) + shown[a]
-            for a in range(self.nodes)
-        )
-        return "".join(rows)
-
     @property
-    def _diagonal(self) -> list[int]:
+    def answer_cells(self) -> list[int]:
+        """The diagonal, where the colours stand, those of the givens too."""
         return [node * (node + 3) // 2 for node in range(self.nodes)]
 
-    def restore(self, input_ids: Int[Tensor, " l"], labels: Int[Tensor, " l"]) -> tuple[str, str]:
-        board = to_board(input_ids, self.vocabulary)
-        cells = [(a, b) for a in range(self.nodes) for b in range(a + 1)]
-        edges = [cell for cell, char in zip(cells, board, strict=True) if char == EDGE]
-        givens = [0 if board[cell] == BLANK else int(board[cell]) for cell in self._diagonal]
-        return rules.write(rules.puzzle_of(edges, givens)), to_board(labels[self._diagonal], self.vocabulary)
+    def question_row(self, question: str) -> str:
+        """The lower half of the matrix of edges row by row, colours on its diagonal: tokens 1 no edge, 2 edge, 3 no
+        colour, 4... colours. So the cell of nodes a > b is number ``a (a + 1) / 2 + b``."""
+        puzzle = rules.read(self.nodes, question)
+        rows = []
+        for a, color in enumerate(puzzle.givens):
+            edges = [EDGE if puzzle.neighbours[a] >> b & 1 else APART for b in range(a)]
+            rows += [*edges, str(color) if color else BLANK]
+        return "".join(rows)
 
-    def decode(self, problem: Problem, tokens: Int[Tensor, " l"]) -> Answer:
-        return Answer(to_board(tokens[self._diagonal], self.vocabulary))
+    def read_question_row(self, row: str) -> str:
+        edges = []
+        givens = []
+        cells = iter(row)
+        for a in range(self.nodes):
+            edges += [(a, b) for b in range(a) if next(cells) == EDGE]
+            color = next(cells)
+            givens.append(0 if color == BLANK else int(color))
+        return rules.write(rules.puzzle_of(edges, givens))
 
-    def sample_symmetries(self, batch: int, generator: torch.Generator) -> Symmetries:
+    def answer_row(self, answer: str) -> str:
+        return answer
+
+    def read_answer_row(self, row: str) -> str:
+        return row
+
+    def sample_symmetries(self, batch: int, generator: Generator) -> Symmetries:
         """Uniform over the names of nodes and of colours; only the identity where one of many answers is measured."""
+        import torch
+
         if self.answers == "many" and self.measure == "exact":
             return Symmetries.identity(batch, self.positions, self.vocabulary_size, generator.device)
+
+        # Cells [b, l] move with the names of their two nodes.
         nodes = permutations(batch, self.nodes, generator)
         row, column = torch.tril_indices(self.nodes, self.nodes, device=generator.device)
         first, second = nodes[:, row], nodes[:, column]
         lower, upper = torch.maximum(first, second), torch.minimum(first, second)
         cells = lower * (lower + 1) // 2 + upper
+
+        # Tokens [b, v]: only the colours are renamed.
         fixed = self.vocabulary_size - self.colors
         colors = permutations(batch, self.colors, generator) + fixed
         kept = torch.arange(fixed, device=generator.device).expand(batch, fixed)
         return Symmetries(cells, torch.cat([kept, colors], dim=1))
 
     # --- text form ------------------------------------------------------------------------------
-
-    def question_text(self, problem: Problem) -> str:
-        return problem.question
-
-    def answer_text(self, problem: Problem) -> str:
-        return problem.answer
 
     def parse_answer(self, problem: Problem, text: str) -> Answer | None:
         """Exactly one colour for each node, spaces around them aside."""

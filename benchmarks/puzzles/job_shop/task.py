@@ -11,22 +11,17 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import ClassVar, Literal
 
-import torch
-from jaxtyping import Int
-from torch import Tensor
-
+from benchmarks.drawing import Draft
 from benchmarks.errors import UserError
 from benchmarks.grid_task import GridTask
-from benchmarks.problem import Answer, Problem, Verdict
-from benchmarks.puzzles.grids import problem_id, to_board, to_tokens
+from benchmarks.options import require_choice, require_whole
+from benchmarks.problem import Answer, Measure, Problem, Verdict, problem_id
 from benchmarks.puzzles.job_shop import rules
 from benchmarks.puzzles.job_shop.rules import MACHINES, Shop
 from benchmarks.puzzles.job_shop.search import filled, has_one_schedule, search, shortest
-from benchmarks.splits import split_of
-from benchmarks.symmetries import IGNORE, Symmetries, permutations
-from benchmarks.task import Measure, Split
+from benchmarks.shapes import Generator
+from benchmarks.symmetries import Symmetries, permutations
 
-PATIENCE = 5_000  # shops in a row that bring no new problem before generation gives up
 NUMBERS = "0123456789abcdefghijklmnopqrstuvwxyz"  # one character and one token for each time and duration
 BLANK = "."  # a start in the question
 LARGEST = 4  # jobs and machines
@@ -63,20 +58,16 @@ class JobShop(GridTask):
     measure: Measure = "valid"
 
     family: ClassVar[str] = "job-shop"
+    noun: ClassVar[str] = "shops"
+    patience: ClassVar[int] = 5_000
 
     def __post_init__(self) -> None:
-        for key, value, least, most in (
-            ("jobs", self.jobs, 2, LARGEST),
-            ("machines", self.machines, 2, LARGEST),
-            ("longest", self.longest, 1, 9),
-            ("horizon", self.horizon, max(self.jobs, self.machines), len(NUMBERS) - 1),
-        ):
-            if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-                raise UserError(f"{value!r} is not possible.", where=key, cure=f"Choose {least} to {most}.")
-        if self.answers not in ("unique", "many"):
-            raise UserError(f"there is no choice '{self.answers}'.", where="answers", cure="Choose unique or many.")
-        if self.measure not in ("exact", "valid"):
-            raise UserError(f"there is no measure '{self.measure}'.", where="measure", cure="Choose exact or valid.")
+        require_whole("jobs", self.jobs, 2, LARGEST)
+        require_whole("machines", self.machines, 2, LARGEST)
+        require_whole("longest", self.longest, 1, 9)
+        require_whole("horizon", self.horizon, max(self.jobs, self.machines), len(NUMBERS) - 1)
+        require_choice("answers", self.answers, ("unique", "many"))
+        super().__post_init__()
 
     @property
     def name(self) -> str:
@@ -98,6 +89,7 @@ class JobShop(GridTask):
 
     @property
     def vocabulary(self) -> str:
+        """Token 1 blank, then the machines, then the numbers from 0 to ``horizon``, for durations and times alike."""
         return BLANK + MACHINES[: self.machines] + NUMBERS[: self.horizon + 1]
 
     @property
@@ -118,36 +110,23 @@ class JobShop(GridTask):
 
     # --- problems -------------------------------------------------------------------------------
 
-    def generate(self, split: Split, count: int, seed: int) -> list[Problem]:
-        """See :meth:`Task.generate`; with one seed, a smaller count gives the beginning of a larger one."""
-        draw = random.Random(f"{seed} {split}")
-        problems: dict[str, Problem] = {}
-        misses = 0
-        while len(problems) < count:
-            problem = self._draw(draw)
-            misses += 1
-            if problem is not None and problem.question not in problems and split_of(problem.orbit) == split:
-                problems[problem.question] = problem
-                misses = 0
-            if misses >= PATIENCE:
-                raise UserError(
-                    f"found only {len(problems)} different shops for the {split} split, {count} are asked for "
-                    f"({PATIENCE} tries in a row brought no new one).",
-                    where=self.name,
-                    cure="Ask for fewer, or raise jobs, machines, longest or horizon.",
-                )
-        return list(problems.values())
+    @property
+    def more_problems(self) -> str:
+        return "Ask for fewer, or raise jobs, machines, longest or horizon."
 
-    def _draw(self, draw: random.Random) -> Problem | None:
+    def draw(self, rng: random.Random) -> Draft | None:
         """Random orders and durations; ``None`` where the deadline is too late, no job has to wait for a machine, or
         there are more or fewer schedules than ``answers`` says.
 
         Few random shops have one schedule. So where one is wanted, operations are lengthened into idle time; to leave
         room for that below ``longest``, many are drawn shorter.
         """
-        most = draw.randint(1, self.longest) if self.answers == "unique" else self.longest
-        machine = [m for _ in range(self.jobs) for m in draw.sample(range(self.machines), self.machines)]
-        shop = Shop(self.machines, tuple(machine), tuple(draw.randint(1, most) for _ in machine))
+        most = rng.randint(1, self.longest) if self.answers == "unique" else self.longest
+        machine: list[int] = []
+        for _ in range(self.jobs):
+            machine += rng.sample(range(self.machines), self.machines)
+        shop = Shop(self.machines, tuple(machine), tuple(rng.randint(1, most) for _ in machine))
+
         found = shortest(shop, self.horizon)
         if found is None:
             return None
@@ -158,7 +137,7 @@ class JobShop(GridTask):
             return None
         if has_one_schedule(shop, deadline) != (self.answers == "unique"):
             return None
-        return self._problem(shop, deadline, starts)
+        return Draft.of(self._problem(shop, deadline, starts))
 
     def _problem(self, shop: Shop, deadline: int, starts: Sequence[int]) -> Problem:
         """A checked shop with its label."""
@@ -247,43 +226,40 @@ class JobShop(GridTask):
         The score is the share of the start times that equal the label's.
         """
         if answer is None:
-            return Verdict(False, False, False, 0.0, "no answer could be read")
+            return Verdict.wrong("no answer could be read")
         text = answer.text
         if len(text) != self._operations:
-            return Verdict(
-                False, False, False, 0.0, f"the answer has {len(text)} start times instead of {self._operations}"
-            )
+            return Verdict.wrong(f"the answer has {len(text)} start times instead of {self._operations}")
+
         score = sum(a == b for a, b in zip(text, problem.answer, strict=True)) / self._operations
         shop, deadline = self.read_question(problem.question)
         for operation, char in enumerate(text):
             if char not in NUMBERS:
-                return Verdict(False, False, False, score, f"{shop.name_of(operation)} starts at '{char}', no time")
-        reason = rules.fault(shop, deadline, [NUMBERS.index(char) for char in text])
-        exact, valid = text == problem.answer, not reason
-        correct = exact if self.measure == "exact" else valid
-        if valid and not correct:
-            reason = "a schedule that meets the deadline, but not the labelled one"
-        return Verdict(correct, exact, valid, score, "" if correct else reason)
+                return Verdict.wrong(f"{shop.name_of(operation)} starts at '{char}', no time", score)
+
+        fault = rules.fault(shop, deadline, [NUMBERS.index(char) for char in text])
+        exact = text == problem.answer
+        return self.verdict(exact, fault, score, "a schedule that meets the deadline, but not the labelled one")
 
     # --- grid form ------------------------------------------------------------------------------
 
-    def encode(self, problems: Sequence[Problem]) -> tuple[Int[Tensor, "b l"], Int[Tensor, "b l"]]:
-        """Token 1 blank, then the machines, then the numbers from 0 to ``horizon``, for durations and times alike.
-        Only the starts, at the end, have labels."""
-        input_ids = to_tokens([p.question for p in problems], self.positions, self.vocabulary)
-        labels = torch.full_like(input_ids, IGNORE)
-        labels[:, -self._operations :] = to_tokens([p.answer for p in problems], self._operations, self.vocabulary)
-        return input_ids, labels
+    @property
+    def answer_cells(self) -> slice:
+        """The starts, at the end."""
+        return slice(-self._operations, None)
 
-    def restore(self, input_ids: Int[Tensor, " l"], labels: Int[Tensor, " l"]) -> tuple[str, str]:
-        return to_board(input_ids, self.vocabulary), to_board(labels[-self._operations :], self.vocabulary)
+    def answer_row(self, answer: str) -> str:
+        return answer
 
-    def decode(self, problem: Problem, tokens: Int[Tensor, " l"]) -> Answer:
-        return Answer(to_board(tokens[-self._operations :], self.vocabulary))
+    def read_answer_row(self, row: str) -> str:
+        return row
 
-    def sample_symmetries(self, batch: int, generator: torch.Generator) -> Symmetries:
+    def sample_symmetries(self, batch: int, generator: Generator) -> Symmetries:
         """Uniform over the permutations of the jobs and the renamings of the machines; the jobs stay where there are
         many answers and ``exact`` is measured."""
+        import torch
+
+        # Jobs [b, jobs] move with all that belongs to them: machines, durations and starts.
         count, device = self._operations, generator.device
         if self.answers == "many" and self.measure == "exact":
             jobs = torch.arange(self.jobs, device=device).expand(batch, -1)
@@ -291,6 +267,8 @@ class JobShop(GridTask):
             jobs = permutations(batch, self.jobs, generator)
         cells = (jobs[:, :, None] * self.machines + torch.arange(self.machines, device=device)).flatten(1)
         deadline = torch.full((batch, 1), 2 * count, device=device)
+
+        # Tokens [b, v]: only the machines are renamed.
         tokens = torch.arange(self.vocabulary_size, device=device).repeat(batch, 1)
         first = 1 + self.vocabulary.index(MACHINES[0])
         tokens[:, first : first + self.machines] = first + permutations(batch, self.machines, generator)

@@ -7,28 +7,22 @@ Most mazes have many shortest paths: the measure ``exact`` also tests that tie-b
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import ClassVar
 
-import torch
-from jaxtyping import Int
-from torch import Tensor
-
+from benchmarks.drawing import Draft
 from benchmarks.errors import UserError
 from benchmarks.files.csv_rows import Row, checked_rows
 from benchmarks.grid_task import GridTask
-from benchmarks.problem import Answer, Problem, Verdict
-from benchmarks.puzzles.grids import problem_id, to_board, to_tokens
+from benchmarks.options import require, require_choice, require_whole
+from benchmarks.problem import Answer, Measure, Problem, Verdict, problem_id
 from benchmarks.puzzles.maze import paths
 from benchmarks.puzzles.maze.paths import GOAL, OPEN, PATH, START, WALL
-from benchmarks.splits import split_of
+from benchmarks.shapes import Generator
 from benchmarks.symmetries import Symmetries, to_device
-from benchmarks.task import Measure, Split
 
-PATIENCE = 20_000  # boards in a row that bring no new maze before generation gives up
 LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"  # names of rows and columns in traces
 DOT = "."  # an open cell in text form, where spaces are easily lost
 
@@ -58,24 +52,15 @@ class Maze(GridTask):
     dihedral: bool | None = None
 
     family: ClassVar[str] = "maze"
+    noun: ClassVar[str] = "mazes"
 
     def __post_init__(self) -> None:
-        if not isinstance(self.size, int) or not 3 <= self.size <= len(LETTERS):
-            raise UserError(f"{self.size!r} is no size of a maze.", where="size", cure=f"Choose 3 to {len(LETTERS)}.")
-        if not 0 <= self.wall_share <= 0.9:
-            raise UserError(
-                f"{self.wall_share!r} is no share of walls.",
-                where="wall_share",
-                cure="Choose 0 to 0.9, for example 0.35.",
-            )
-        if self.min_path is not None and not 2 <= self.min_path <= self.positions:
-            raise UserError(
-                f"{self.min_path!r} is no length of a path.", where="min_path", cure=f"Choose 2 to {self.positions}."
-            )
-        if self.measure not in ("exact", "valid"):
-            raise UserError(f"there is no measure '{self.measure}'.", where="measure", cure="Choose exact or valid.")
-        if self.dihedral not in (None, True, False):
-            raise UserError(f"{self.dihedral!r} is no choice.", where="dihedral", cure="Choose true, false or null.")
+        require_whole("size", self.size, 3, len(LETTERS))
+        fits = isinstance(self.wall_share, int | float) and 0 <= self.wall_share <= 0.9
+        require(fits, "wall_share", "from 0 to 0.9, for example 0.35", self.wall_share)
+        require_whole("min_path", self.min_path, 2, self.positions, or_null=True)
+        require_choice("dihedral", self.dihedral, (True, False, None))
+        super().__post_init__()
 
     @property
     def name(self) -> str:
@@ -89,6 +74,7 @@ class Maze(GridTask):
 
     @property
     def vocabulary(self) -> str:
+        """Tokens 1 wall, 2 open, 3 S, 4 G, 5 path; every position has a label, as in TRM."""
         return WALL + OPEN + START + GOAL + PATH
 
     @property
@@ -106,42 +92,28 @@ class Maze(GridTask):
 
     # --- problems -------------------------------------------------------------------------------
 
-    def generate(self, split: Split, count: int, seed: int) -> list[Problem]:
-        """See :meth:`Task.generate`; with one seed, a smaller count gives the beginning of a larger one."""
-        draw = random.Random(f"{seed} {split}")
-        problems: dict[str, Problem] = {}
-        misses = 0
-        while len(problems) < count:
-            question = self._draw(draw)
-            misses += 1
-            if question is not None and question not in problems:
-                problem = self._problem(question)
-                if split_of(problem.orbit) == split:
-                    problems[question] = problem
-                    misses = 0
-            if misses >= PATIENCE:
-                raise UserError(
-                    f"found only {len(problems)} different mazes for the {split} split, {count} are asked for "
-                    f"({PATIENCE} tries in a row brought no new one).",
-                    where=self.name,
-                    cure="Ask for fewer, use a larger size, lower min_path, or bring wall_share nearer to 0.35.",
-                )
-        return list(problems.values())
+    @property
+    def more_problems(self) -> str:
+        return "Ask for fewer, use a larger size, lower min_path, or bring wall_share nearer to 0.35."
 
-    def _draw(self, draw: random.Random) -> str | None:
+    def draw(self, rng: random.Random) -> Draft | None:
         """Random walls, S anywhere, G anywhere far enough; ``None`` if no cell is."""
         least = self.size * 3 // 2 if self.min_path is None else self.min_path
-        board = [WALL if draw.random() < self.wall_share else OPEN for _ in range(self.positions)]
-        start = draw.randrange(self.positions)
+        board = [WALL if rng.random() < self.wall_share else OPEN for _ in range(self.positions)]
+        start = rng.randrange(self.positions)
         board[start] = START
+
+        # Steps from S to every cell that can be reached.
         steps = {start: 0}
         for cell, (before, _) in paths.search(self.size, "".join(board), start).items():
             steps[cell] = steps[before] + 1
         far = [cell for cell, distance in steps.items() if distance >= max(least - 1, 1)]
         if not far:
             return None
-        board[draw.choice(far)] = GOAL
-        return "".join(board)
+
+        board[rng.choice(far)] = GOAL
+        question = "".join(board)
+        return Draft(question, self._orbit(question), lambda: self._problem(question))
 
     def _problem(self, question: str) -> Problem:
         """A checked question with its label."""
@@ -240,38 +212,28 @@ class Maze(GridTask):
         (so a copy of the question scores 0).
         """
         if answer is None:
-            return Verdict(False, False, False, 0.0, "no answer could be read")
+            return Verdict.wrong("no answer could be read")
         text = answer.text
         if len(text) != self.positions:
-            return Verdict(False, False, False, 0.0, f"the answer has {len(text)} cells instead of {self.positions}")
+            return Verdict.wrong(f"the answer has {len(text)} cells instead of {self.positions}")
+
+        # Cells marked o, in the label and in the answer.
         exact = text == problem.answer
-        reason = paths.path_fault(self.size, problem.question, text)
-        valid = not reason
-        marked = [{i for i, char in enumerate(board) if char == PATH} for board in (problem.answer, text)]
-        either = marked[0] | marked[1]
-        score = len(marked[0] & marked[1]) / len(either) if either else float(exact)
-        correct = exact if self.measure == "exact" else valid
-        if valid and not correct:
-            reason = "a shortest path, but not the labelled one (ties go down, left, right, up)"
-        return Verdict(correct, exact, valid, score, "" if correct else reason)
+        labelled = {cell for cell, char in enumerate(problem.answer) if char == PATH}
+        marked = {cell for cell, char in enumerate(text) if char == PATH}
+        either = labelled | marked
+        score = len(labelled & marked) / len(either) if either else float(exact)
+        fault = paths.path_fault(self.size, problem.question, text)
+        return self.verdict(
+            exact, fault, score, "a shortest path, but not the labelled one (ties go down, left, right, up)"
+        )
 
     # --- grid form ------------------------------------------------------------------------------
 
-    def encode(self, problems: Sequence[Problem]) -> tuple[Int[Tensor, "b l"], Int[Tensor, "b l"]]:
-        """Tokens 1 wall, 2 open, 3 S, 4 G, 5 path; every position has a label, as in TRM."""
-        return (
-            to_tokens([p.question for p in problems], self.positions, self.vocabulary),
-            to_tokens([p.answer for p in problems], self.positions, self.vocabulary),
-        )
-
-    def restore(self, input_ids: Int[Tensor, " l"], labels: Int[Tensor, " l"]) -> tuple[str, str]:
-        return to_board(input_ids, self.vocabulary), to_board(labels, self.vocabulary)
-
-    def decode(self, problem: Problem, tokens: Int[Tensor, " l"]) -> Answer:
-        return Answer(to_board(tokens, self.vocabulary))
-
-    def sample_symmetries(self, batch: int, generator: torch.Generator) -> Symmetries:
+    def sample_symmetries(self, batch: int, generator: Generator) -> Symmetries:
         """Uniform over the eight rotations and reflections, or only the identity: ``dihedral`` decides."""
+        import torch
+
         if not (self.measure == "valid" if self.dihedral is None else self.dihedral):
             return Symmetries.identity(batch, self.positions, self.vocabulary_size, generator.device)
         maps = to_device(torch.from_numpy(paths.symmetries(self.size)), generator.device)

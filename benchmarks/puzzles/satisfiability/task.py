@@ -9,26 +9,20 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, get_args
 
-import torch
-from jaxtyping import Int
-from torch import Tensor
-
+from benchmarks.drawing import Draft
 from benchmarks.errors import UserError
 from benchmarks.grid_task import GridTask
-from benchmarks.problem import Answer, Problem, Verdict
-from benchmarks.puzzles.grids import problem_id, to_board, to_tokens
+from benchmarks.options import require_choice, require_whole
+from benchmarks.problem import Answer, Measure, Problem, Verdict, problem_id
 from benchmarks.puzzles.satisfiability import formulas
 from benchmarks.puzzles.satisfiability.formulas import VARIABLES
 from benchmarks.puzzles.satisfiability.input import read_formula
-from benchmarks.splits import split_of
-from benchmarks.symmetries import IGNORE, Symmetries, permutations
-from benchmarks.task import Measure, Split
+from benchmarks.shapes import Generator
+from benchmarks.symmetries import Symmetries, permutations
 
-PATIENCE = 10_000  # formulas in a row that bring no new problem before generation gives up
 THRESHOLD = 4.26  # clauses per variable at which half of all large random formulas can be satisfied
 BLANK = "."  # an answer cell in a question's grid form
 CLAUSES_PER_LINE = 8
@@ -66,27 +60,17 @@ class Satisfiability(GridTask):
     measure: Measure = None  # type: ignore[assignment]  # chosen by __post_init__
 
     family: ClassVar[str] = "satisfiability"
+    noun: ClassVar[str] = "formulas"
+    patience: ClassVar[int] = 10_000
 
     def __post_init__(self) -> None:
-        if not _is_number(self.variables, 3, len(VARIABLES)):
-            raise UserError(
-                f"{self.variables!r} is no number of variables.",
-                where="variables",
-                cure=f"Choose 3 to {len(VARIABLES)}.",
-            )
+        require_whole("variables", self.variables, 3, len(VARIABLES))
         most = 7 * math.comb(self.variables, 3)  # of eight clauses over the same variables one must be left out
-        if self.clauses is not None and not _is_number(self.clauses, 1, most):
-            raise UserError(
-                f"{self.clauses!r} is no number of clauses.", where="clauses", cure=f"Choose 1 to {most}, or null."
-            )
-        if self.answers not in get_args(Answers):
-            raise UserError(
-                f"there is no kind of answers '{self.answers}'.", where="answers", cure="Choose unique or many."
-            )
+        require_whole("clauses", self.clauses, 1, most, or_null=True)
+        require_choice("answers", self.answers, get_args(Answers))
         if self.measure is None:
             object.__setattr__(self, "measure", "exact" if self.answers == "unique" else "valid")
-        if self.measure not in ("exact", "valid"):
-            raise UserError(f"there is no measure '{self.measure}'.", where="measure", cure="Choose exact or valid.")
+        super().__post_init__()
 
     @property
     def name(self) -> str:
@@ -112,6 +96,7 @@ class Satisfiability(GridTask):
 
     @property
     def vocabulary(self) -> str:
+        """Tokens 1 blank, then the ``n`` literals that say true, then the ``n`` that say false."""
         return BLANK + self.letters + self.letters.upper()
 
     @property
@@ -130,43 +115,26 @@ class Satisfiability(GridTask):
 
     # --- problems -------------------------------------------------------------------------------
 
-    def generate(self, split: Split, count: int, seed: int) -> list[Problem]:
-        """See :meth:`Task.generate`; with one seed, a smaller count gives the beginning of a larger one."""
-        draw = random.Random(f"{seed} {split}")
-        problems: dict[str, Problem] = {}
-        misses = 0
-        while len(problems) < count:
-            question = self._draw(draw)
-            misses += 1
-            if question is not None and question not in problems:
-                problem = self._problem(question)
-                if split_of(problem.orbit) == split:
-                    problems[question] = problem
-                    misses = 0
-            if misses >= PATIENCE:
-                raise UserError(
-                    f"found only {len(problems)} different formulas for the {split} split, {count} are asked for "
-                    f"({PATIENCE} tries in a row brought no new one).",
-                    where=self.name,
-                    cure="Ask for fewer, use more variables, or "
-                    f"{'more' if self.answers == 'unique' else 'fewer'} clauses.",
-                )
-        return list(problems.values())
+    @property
+    def more_problems(self) -> str:
+        clauses = "more" if self.answers == "unique" else "fewer"
+        return f"Ask for fewer, use more variables, or {clauses} clauses."
 
-    def _draw(self, draw: random.Random) -> str | None:
+    def draw(self, rng: random.Random) -> Draft | None:
         """A random formula; ``None`` if it does not have as many right answers as the task wants."""
         unique = self.answers == "unique"
-        clauses = draw.sample(formulas.possible_clauses(self.variables, unique), self.clause_count)
+        clauses = rng.sample(formulas.possible_clauses(self.variables, unique), self.clause_count)
         found = formulas.right_answers(self.variables, clauses).bit_count()
         if found != 1 if unique else found < 2:
             return None
-        question = "".join("".join(draw.sample(clause, 3)) for clause in clauses)
-        if not unique:
-            return question
-        # So far all variables are true in the answer: each is flipped with probability one half.
-        flipped = "".join(letter for letter in self.letters if draw.random() < 0.5)
-        both = flipped + flipped.upper()
-        return question.translate(str.maketrans(both, both.swapcase()))
+
+        question = "".join("".join(rng.sample(clause, 3)) for clause in clauses)
+        if unique:
+            # So far all variables are true in the answer: each is flipped with probability one half.
+            flipped = "".join(letter for letter in self.letters if rng.random() < 0.5)
+            both = flipped + flipped.upper()
+            question = question.translate(str.maketrans(both, both.swapcase()))
+        return Draft(question, formulas.orbit(question), lambda: self._problem(question))
 
     def _problem(self, question: str) -> Problem:
         """A formula that can be satisfied, with its label."""
@@ -201,17 +169,15 @@ class Satisfiability(GridTask):
     def verify(self, problem: Problem, answer: Answer | None) -> Verdict:
         """Exact: the labelled assignment; valid: every clause is true; score: share of variables as in the label."""
         if answer is None:
-            return Verdict(False, False, False, 0.0, "no answer could be read")
+            return Verdict.wrong("no answer could be read")
         text = answer.text
         if len(text) != self.variables:
-            return Verdict(False, False, False, 0.0, f"the answer has {len(text)} literals instead of {self.variables}")
-        reason = self._fault(problem.question, text)
-        exact, valid = text == problem.answer, not reason
+            return Verdict.wrong(f"the answer has {len(text)} literals instead of {self.variables}")
+
         score = sum(a == b for a, b in zip(text, problem.answer, strict=True)) / self.variables
-        correct = exact if self.measure == "exact" else valid
-        if valid and not correct:
-            reason = "every clause is true, but it is not the labelled answer"
-        return Verdict(correct, exact, valid, score, "" if correct else reason)
+        fault = self._fault(problem.question, text)
+        exact = text == problem.answer
+        return self.verdict(exact, fault, score, "every clause is true, but it is not the labelled answer")
 
     def _fault(self, question: str, answer: str) -> str:
         """What is wrong with an answer of the right length, in words; empty if every clause is true."""
@@ -223,36 +189,40 @@ class Satisfiability(GridTask):
 
     # --- grid form ------------------------------------------------------------------------------
 
-    def encode(self, problems: Sequence[Problem]) -> tuple[Int[Tensor, "b l"], Int[Tensor, "b l"]]:
-        """Tokens 1 blank, then the ``n`` literals that say true, then the ``n`` that say false.
+    @property
+    def answer_cells(self) -> slice:
+        """The last cells, one for each variable. The clauses before them carry no label."""
+        return slice(-self.variables, None)
 
-        The clauses fill the first cells, which carry no label; the last ``n`` cells are blank, and labelled with the
-        literal that is true.
-        """
-        blanks = BLANK * self.variables
-        input_ids = to_tokens([p.question + blanks for p in problems], self.positions, self.vocabulary)
-        labels = torch.full_like(input_ids, IGNORE)
-        labels[:, -self.variables :] = to_tokens([p.answer for p in problems], self.variables, self.vocabulary)
-        return input_ids, labels
+    def question_row(self, question: str) -> str:
+        return question + BLANK * self.variables
 
-    def restore(self, input_ids: Int[Tensor, " l"], labels: Int[Tensor, " l"]) -> tuple[str, str]:
-        question = to_board(input_ids[: -self.variables], self.vocabulary)
-        return question, to_board(labels[-self.variables :], self.vocabulary)
+    def read_question_row(self, row: str) -> str:
+        return row[: -self.variables]
 
-    def decode(self, problem: Problem, tokens: Int[Tensor, " l"]) -> Answer:
-        return Answer(to_board(tokens[-self.variables :], self.vocabulary))
+    def answer_row(self, answer: str) -> str:
+        return answer
 
-    def sample_symmetries(self, batch: int, generator: torch.Generator) -> Symmetries:
+    def read_answer_row(self, row: str) -> str:
+        return row
+
+    def sample_symmetries(self, batch: int, generator: Generator) -> Symmetries:
         """Uniform over the orders of clauses and of the literals in each; then over the names of variables and their
         polarities, except where many answers are measured by ``exact`` (see the class)."""
+        import torch
+
+        # Orders of the clauses [b, m, 1] and of the literals in each [b, m, 3].
         n, m, device = self.variables, self.clause_count, generator.device
         clauses = permutations(batch, m, generator)[:, :, None] * 3
         literals = permutations(batch * m, 3, generator).view(batch, m, 3)
+
+        # Names and polarities [b, n] of the variables.
         names = torch.arange(n, device=device).expand(batch, n)
         flips = torch.zeros(batch, n, dtype=torch.bool, device=device)
         if self.answers == "unique" or self.measure == "valid":
             names = permutations(batch, n, generator)  # variable v gets the name names[v]
             flips = torch.rand(batch, n, generator=generator, device=device) < 0.5
+
         position = torch.cat([(clauses + literals).flatten(1), 3 * m + names.argsort(1)], dim=1)
         fixed = torch.arange(2, device=device).expand(batch, 2)
         return Symmetries(position, torch.cat([fixed, 2 + names + n * flips, 2 + names + n * ~flips], dim=1))
@@ -262,9 +232,6 @@ class Satisfiability(GridTask):
     def question_text(self, problem: Problem) -> str:
         """The clauses with commas between them."""
         return ",".join(formulas.clauses_of(problem.question))
-
-    def answer_text(self, problem: Problem) -> str:
-        return problem.answer
 
     def parse_answer(self, problem: Problem, text: str) -> Answer | None:
         """Exactly one literal per variable, in their order; spaces around them aside."""
@@ -281,7 +248,3 @@ class Satisfiability(GridTask):
         clauses = formulas.clauses_of(shown)
         lines = [" ".join(clauses[at : at + CLAUSES_PER_LINE]) for at in range(0, len(clauses), CLAUSES_PER_LINE)]
         return "\n".join(lines if answer is None else [" ".join(answer.text), *lines])
-
-
-def _is_number(value: object, least: int, most: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most

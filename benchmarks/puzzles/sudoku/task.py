@@ -6,30 +6,29 @@ solution, the measures ``exact`` and ``valid`` agree.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-import numpy as np
-import torch
-from jaxtyping import Int
-from torch import Tensor
-
+from benchmarks.drawing import Draft
 from benchmarks.errors import UserError
 from benchmarks.files.csv_rows import Row, checked_rows
 from benchmarks.grid_task import GridTask
-from benchmarks.problem import Answer, Problem, Verdict
-from benchmarks.puzzles.grids import problem_id, to_board, to_tokens
+from benchmarks.options import is_whole, require, require_choice, require_whole
+from benchmarks.problem import Answer, Measure, Problem, Split, Verdict, problem_id
 from benchmarks.puzzles.sudoku import rules
 from benchmarks.puzzles.sudoku.generator import BATCH, random_puzzles
 from benchmarks.puzzles.sudoku.search import guesses_needed
 from benchmarks.puzzles.sudoku.solver import candidates, count_solutions
-from benchmarks.splits import split_of
+from benchmarks.shapes import Generator, Int, Tensor
 from benchmarks.symmetries import Symmetries, permutations
-from benchmarks.task import Measure, Split
 
-PATIENCE = 5_000  # candidates in a row that bring no new puzzle before generation gives up
+if TYPE_CHECKING:
+    from numpy.random import Generator as NumpyGenerator
+else:
+    from typing import Any as NumpyGenerator
+
 CHUNK = 2_048  # rows of a file whose uniqueness is proved together
 
 
@@ -51,23 +50,17 @@ class Sudoku(GridTask):
     source: str | None = None
 
     family: ClassVar[str] = "sudoku"
+    noun: ClassVar[str] = "puzzles"
+    patience: ClassVar[int] = 5_000 + BATCH  # a batch begun within 5,000 is looked at to its end
+    draw_seconds: ClassVar[float] = 3_600.0  # a batch
 
     def __post_init__(self) -> None:
-        if self.size not in rules.BOX:
-            raise UserError(f"a Sudoku has no size {self.size}.", where="size", cure="Choose 4, 6 or 9.")
-        number = isinstance(self.givens, int) and not isinstance(self.givens, bool)
-        if self.givens != "minimal" and not (number and 1 <= int(self.givens) < self.positions):
-            raise UserError(
-                f"{self.givens!r} is no number of givens.",
-                where="givens",
-                cure=f"Choose 'minimal' or a number from 1 to {self.positions - 1}.",
-            )
-        if not isinstance(self.min_guesses, int) or self.min_guesses < 0:
-            raise UserError(
-                f"{self.min_guesses!r} is no number of guesses.", where="min_guesses", cure="Choose 0 or more."
-            )
-        if self.measure not in ("exact", "valid"):
-            raise UserError(f"there is no measure '{self.measure}'.", where="measure", cure="Choose exact or valid.")
+        require_choice("size", self.size, tuple(rules.BOX))
+        most = self.positions - 1
+        fits = self.givens == "minimal" or is_whole(self.givens, 1, most)
+        require(fits, "givens", f"'minimal' or a number from 1 to {most}", self.givens)
+        require_whole("min_guesses", self.min_guesses, 0)
+        super().__post_init__()
 
     @property
     def name(self) -> str:
@@ -86,6 +79,7 @@ class Sudoku(GridTask):
 
     @property
     def vocabulary(self) -> str:
+        """Tokens 1 empty, 2... digits; every position has a label, the givens too, as in TRM."""
         return rules.EMPTY + self.digits
 
     @property
@@ -105,42 +99,39 @@ class Sudoku(GridTask):
 
     # --- problems -------------------------------------------------------------------------------
 
-    def generate(self, split: Split, count: int, seed: int) -> list[Problem]:
-        """See :meth:`Task.generate`; with one seed, a smaller count gives the beginning of a larger one."""
-        draw = np.random.default_rng([seed, split == "test"])
-        problems: dict[str, Problem] = {}
-        misses = 0  # candidates since the last new puzzle
-        while len(problems) < count:
-            batch = self._candidates(draw)
-            misses += BATCH - len(batch)
-            for problem in batch:
-                misses += 1
-                if len(problems) < count and problem.question not in problems and self._wanted(problem, split):
-                    problems[problem.question] = problem
-                    misses = 0
-            if misses >= PATIENCE:
-                raise UserError(
-                    f"found only {len(problems)} different puzzles for the {split} split, {count} are asked for "
-                    f"({misses} tries in a row brought no new one).",
-                    where=self.name,
-                    cure="Ask for fewer, use a larger size, or loosen givens and min_guesses.",
-                )
-        return list(problems.values())
+    @property
+    def more_problems(self) -> str:
+        return "Ask for fewer, use a larger size, or loosen givens and min_guesses."
 
-    def _candidates(self, draw: np.random.Generator) -> list[Problem]:
+    def drafts(self, split: Split, seed: int, found: Mapping[str, Problem]) -> Iterator[Draft | None]:
+        """Boards are made in batches, of which some come to nothing."""
+        import numpy as np
+
+        draw = np.random.default_rng([seed, split == "test"])
+        while True:
+            batch = self._candidates(draw)
+            yield from batch
+            yield from [None] * (BATCH - len(batch))
+
+    def _candidates(self, draw: NumpyGenerator) -> list[Draft]:
         """One batch of generated puzzles, of either split."""
-        made = random_puzzles(self.size, None if self.givens == "minimal" else self.givens, draw)
+        made = random_puzzles(self.size, None if self.givens == "minimal" else int(self.givens), draw)
         keys = rules.orbits(self.size, [question for question, _ in made], [answer for _, answer in made])
-        return [self._problem(*pair, orbit) for pair, orbit in zip(made, keys, strict=True)]
+        return [self._draft_of(*pair, orbit) for pair, orbit in zip(made, keys, strict=True)]
+
+    def _draft_of(self, question: str, answer: str, orbit: str) -> Draft:
+        """Guesses are counted last, because that takes longest."""
+
+        def finish() -> Problem | None:
+            if self.min_guesses and guesses_needed(self.size, question) < self.min_guesses:
+                return None
+            return self._problem(question, answer, orbit)
+
+        return Draft(question, orbit, finish)
 
     def _problem(self, question: str, answer: str, orbit: str) -> Problem:
         meta = {"givens": self.positions - question.count(rules.EMPTY)}
         return Problem(problem_id(self._board, question), question, answer, orbit, meta)
-
-    def _wanted(self, problem: Problem, split: Split) -> bool:
-        if split_of(problem.orbit) != split:
-            return False
-        return self.min_guesses == 0 or guesses_needed(self.size, problem.question) >= self.min_guesses
 
     def parse_question(self, text: str) -> Problem:
         """A typed puzzle: ``.``, ``0``, ``_`` or ``-`` is an empty cell; spaces and box lines mean nothing."""
@@ -247,19 +238,17 @@ class Sudoku(GridTask):
     def verify(self, problem: Problem, answer: Answer | None) -> Verdict:
         """Exact: the labelled solution; valid: rules and givens are kept; score: share of empty cells now right."""
         if answer is None:
-            return Verdict(False, False, False, 0.0, "no answer could be read")
+            return Verdict.wrong("no answer could be read")
         text = answer.text
         if len(text) != self.positions:
-            return Verdict(False, False, False, 0.0, f"the answer has {len(text)} cells instead of {self.positions}")
-        reason = self._fault(problem.question, text)
-        exact, valid = text == problem.answer, not reason
+            return Verdict.wrong(f"the answer has {len(text)} cells instead of {self.positions}")
+
         open_cells = [i for i, char in enumerate(problem.question) if char == rules.EMPTY]
         right = sum(text[i] == problem.answer[i] for i in open_cells)
+        exact = text == problem.answer
         score = right / len(open_cells) if open_cells else float(exact)
-        correct = exact if self.measure == "exact" else valid
-        if not correct and not reason:
-            reason = "a right filling, but not the labelled one"
-        return Verdict(correct, exact, valid, score, "" if correct else reason)
+        fault = self._fault(problem.question, text)
+        return self.verdict(exact, fault, score, "a right filling, but not the labelled one")
 
     def _fault(self, question: str, answer: str) -> str:
         """What is wrong with a filling of the right length, in words; empty if it keeps the rules and the givens."""
@@ -275,22 +264,11 @@ class Sudoku(GridTask):
 
     # --- grid form ------------------------------------------------------------------------------
 
-    def encode(self, problems: Sequence[Problem]) -> tuple[Int[Tensor, "b l"], Int[Tensor, "b l"]]:
-        """Tokens 1 empty, 2... digits; every position has a label, the givens too, as in TRM."""
-        return (
-            to_tokens([p.question for p in problems], self.positions, self.vocabulary),
-            to_tokens([p.answer for p in problems], self.positions, self.vocabulary),
-        )
-
-    def restore(self, input_ids: Int[Tensor, " l"], labels: Int[Tensor, " l"]) -> tuple[str, str]:
-        return to_board(input_ids, self.vocabulary), to_board(labels, self.vocabulary)
-
-    def decode(self, problem: Problem, tokens: Int[Tensor, " l"]) -> Answer:
-        return Answer(to_board(tokens, self.vocabulary))
-
-    def sample_symmetries(self, batch: int, generator: torch.Generator) -> Symmetries:
+    def sample_symmetries(self, batch: int, generator: Generator) -> Symmetries:
         """Uniform over the group: digits, rows within bands, bands, columns within stacks, stacks, and (where boxes
         are square) transposition; 2 * 6**8 * 9! symmetries for 9x9."""
+        import torch
+
         size, (height, width) = self.size, rules.BOX[self.size]
         rows = _shuffled_lines(batch, size // height, height, generator)
         columns = _shuffled_lines(batch, size // width, width, generator)
@@ -303,12 +281,6 @@ class Sudoku(GridTask):
         return Symmetries(cells.reshape(batch, -1), torch.cat([fixed, digits], dim=1))
 
     # --- text form ------------------------------------------------------------------------------
-
-    def question_text(self, problem: Problem) -> str:
-        return problem.question
-
-    def answer_text(self, problem: Problem) -> str:
-        return problem.answer
 
     def parse_answer(self, problem: Problem, text: str) -> Answer | None:
         """Exactly ``size * size`` digits, spaces around them aside."""
@@ -333,7 +305,7 @@ class Sudoku(GridTask):
         return "\n".join(lines)
 
 
-def _shuffled_lines(batch: int, bands: int, lines: int, generator: torch.Generator) -> Int[Tensor, "b n"]:
+def _shuffled_lines(batch: int, bands: int, lines: int, generator: Generator) -> Int[Tensor, "b n"]:
     """Orders of the rows (or columns) that keep each band together."""
     order = permutations(batch, bands, generator)[:, :, None] * lines
     within = permutations(batch * bands, lines, generator).view(batch, bands, lines)

@@ -14,9 +14,8 @@ from typing import ClassVar, NoReturn
 
 from benchmarks.errors import UserError
 from benchmarks.files.jsonl import Record, read_records
-from benchmarks.problem import Answer, Problem, Verdict
+from benchmarks.problem import Answer, Measure, Problem, Verdict
 from benchmarks.sandbox.run import Tests, require_isolation, run_tests
-from benchmarks.task import Measure
 from benchmarks.verifiable.published_text import PublishedText
 
 LONGEST = 40_000  # characters of an answer
@@ -107,7 +106,7 @@ class CodeProblems(PublishedText):
             UserError: if code cannot be isolated here and ``unsafe_code`` is not set.
         """
         if answer is None:
-            return Verdict(False, False, False, 0.0, "there is no code")
+            return Verdict.wrong("there is no code")
         meta = problem.meta
         remote = {name.partition("=")[0]: name.rpartition("=")[2] for name in meta["remote"]}
         outcome = run_tests(
@@ -116,21 +115,17 @@ class CodeProblems(PublishedText):
             seed=zlib.crc32(problem.id.encode()),
             unsafe=self.unsafe_code,
         )
+
         exact = outcome.right and _squeezed(answer.text) == _squeezed(problem.answer)
         correct = exact if self.measure == "exact" else outcome.right
         score = 1.0 if correct else min(outcome.passed / max(outcome.total, 1), 0.99)
-        reason = f"{outcome.passed} of {outcome.total} tests pass: {outcome.fault}"
-        if outcome.right and not correct:
-            reason = "right, but not the published solution"
-        return Verdict(correct, exact, outcome.right, score, "" if correct else reason)
+        fault = "" if outcome.right else f"{outcome.passed} of {outcome.total} tests pass: {outcome.fault}"
+        return self.verdict(exact, fault, score, "right, but not the published solution")
 
     # --- text form ------------------------------------------------------------------------------
 
     def question_text(self, problem: Problem) -> str:
         return f"{problem.question}\n"
-
-    def answer_text(self, problem: Problem) -> str:
-        return problem.answer
 
     def parse_answer(self, problem: Problem, text: str) -> Answer | None:
         """See :func:`final_code`."""

@@ -11,10 +11,11 @@ import re
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 from benchmarks.errors import UserError
 from benchmarks.files.jsonl import CORRECT, Record
+from benchmarks.options import require_choice
 from benchmarks.problem import Answer, Problem, Verdict
 from benchmarks.sandbox.monty import MontyFailure, call_in_monty, monty_available
 from benchmarks.sandbox.run import Tests, isolation, require_isolation, run_tests
@@ -23,6 +24,7 @@ from benchmarks.verifiable.code.base import CodeProblems
 from benchmarks.verifiable.published_text import OneFile
 
 LONGEST = 4_000  # characters of an answer
+Predict = Literal["output", "input"]
 Runner = Literal["auto", "bubblewrap", "monty"]
 NO_LITERAL = object()
 
@@ -37,7 +39,7 @@ class CRUXEval(OneFile, CodeProblems):
         runner: what runs it: bubblewrap, pydantic-monty, or the first that works here.
     """
 
-    predict: Literal["output", "input"] = "output"
+    predict: Predict = "output"
     runner: Runner = "auto"
 
     family: ClassVar[str] = "cruxeval"
@@ -47,12 +49,8 @@ class CRUXEval(OneFile, CodeProblems):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.predict not in ("output", "input"):
-            raise UserError(f"'{self.predict}' cannot be predicted.", where="predict", cure="Choose output or input.")
-        if self.runner not in ("auto", "bubblewrap", "monty"):
-            raise UserError(
-                f"there is no runner '{self.runner}'.", where="runner", cure="Choose auto, bubblewrap or monty."
-            )
+        require_choice("predict", self.predict, get_args(Predict))
+        require_choice("runner", self.runner, get_args(Runner))
 
     @property
     def name(self) -> str:
@@ -114,7 +112,7 @@ class CRUXEval(OneFile, CodeProblems):
     def verify(self, problem: Problem, answer: Answer | None) -> Verdict:
         """Exact: the published answer as text. Only literals are looked at or run, so an answer cannot compute."""
         if answer is None:
-            return Verdict(False, False, False, 0.0, "no answer could be read")
+            return Verdict.wrong("no answer could be read")
         exact = answer.text.strip() == problem.answer
         if exact:
             fault = ""
@@ -126,7 +124,7 @@ class CRUXEval(OneFile, CodeProblems):
         else:
             fault = self._fault(problem, answer.text)
         correct = exact if self.measure == "exact" else not fault
-        return Verdict(correct, exact, not fault, float(correct), fault or ("" if correct else "not the published one"))
+        return self.verdict(exact, fault, float(correct), "not the published one")
 
     def _fault(self, problem: Problem, arguments: str) -> str:
         """Why the function does not return the output with these arguments, or nothing."""

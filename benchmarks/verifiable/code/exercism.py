@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any, ClassVar, NoReturn
 
 from benchmarks.errors import UserError
-from benchmarks.files.csv_rows import sample, text_lines
 from benchmarks.files.jsonl import CORRECT, Record
+from benchmarks.files.text import sample, text_lines
 from benchmarks.problem import Problem
 from benchmarks.verifiable.code.base import CodeProblems
 from benchmarks.verifiable.published_text import OneFile

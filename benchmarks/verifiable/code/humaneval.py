@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from benchmarks.errors import UserError
-from benchmarks.files.csv_rows import sample
 from benchmarks.files.jsonl import CORRECT, Record
+from benchmarks.files.text import sample
 from benchmarks.problem import Problem
 from benchmarks.verifiable.code.base import CodeProblems
 from benchmarks.verifiable.code.mbpp import mbpp_problem, training_problems
@@ -49,7 +49,9 @@ class HumanEval(CodeProblems):
         Raises:
             UserError: also if a training file holds problems of HumanEval, or the test file one of MBPP.
         """
-        train = [problem for file in train_files for problem in self.read(file)]
+        train: list[Problem] = []
+        for file in train_files:
+            train += self.read(file)
         test = self.read(test_file, test_size, seed)
         where = " and ".join(map(str, train_files))
         if any(problem.meta["entry"] for problem in train):

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from benchmarks.errors import UserError
-from benchmarks.files.csv_rows import sample
 from benchmarks.files.jsonl import CORRECT, Record
+from benchmarks.files.text import sample
+from benchmarks.options import require_choice
 from benchmarks.problem import Problem
 from benchmarks.verifiable.code.base import CodeProblems
 from benchmarks.verifiable.word_problems import orbit_of
@@ -42,8 +43,7 @@ class MBPP(CodeProblems):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.shown not in (1, 2, 3):
-            raise UserError(f"{self.shown} tests cannot be shown.", where="shown", cure="Choose 1, 2 or 3.")
+        require_choice("shown", self.shown, (1, 2, 3))
 
     @property
     def name(self) -> str:
@@ -65,7 +65,9 @@ class MBPP(CodeProblems):
         seed: int,
     ) -> tuple[list[Problem], list[Problem]]:
         """One published file holds both splits: each problem goes where its task id says, whatever file it is from."""
-        train = [problem for file in train_files for problem in training_problems(self.read(file))]
+        train: list[Problem] = []
+        for file in train_files:
+            train += training_problems(self.read(file))
         test = [problem for problem in self.read(test_file) if problem.meta["task_id"] in TESTING]
         where = " and ".join(map(str, train_files))
         return sample(train, train_size, seed, where), sample(test, test_size, seed, test_file)

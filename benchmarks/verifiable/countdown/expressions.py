@@ -9,8 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
-Tree = int | tuple[str, "Tree", "Tree"]
+if TYPE_CHECKING:
+    Tree = int | tuple[str, "Tree", "Tree"]
+else:
+    Tree = int | tuple  # checkers at run time do not know types that hold themselves
 
 SIGNS = "+-*/"
 LONGEST = 400  # characters; six numbers need less than 60, so more is no answer but an attack on the parser

@@ -11,28 +11,23 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import ClassVar
 
-import torch
-from jaxtyping import Int
-from torch import Tensor
-
+from benchmarks.drawing import Draft
 from benchmarks.errors import UserError
 from benchmarks.grid_task import GridTask
-from benchmarks.problem import Answer, Problem, Verdict
-from benchmarks.puzzles.grids import problem_id, to_board, to_tokens
-from benchmarks.splits import split_of
-from benchmarks.symmetries import IGNORE, Symmetries, permutations
-from benchmarks.task import Measure, Split
+from benchmarks.options import is_whole, require, require_whole
+from benchmarks.problem import Answer, Measure, Problem, Verdict, problem_id
+from benchmarks.shapes import Generator
+from benchmarks.symmetries import Symmetries, permutations
 from benchmarks.verifiable.countdown import expressions
 from benchmarks.verifiable.countdown.expressions import SIGNS, ExpressionError, combined
 from benchmarks.verifiable.countdown.files import Row, checked_rows
 from benchmarks.verifiable.countdown.search import GaveUp, first_answer
 
-PATIENCE = 20_000  # draws in a row that bring no new problem before generation gives up
 BLANK = "_"  # a cell of the grid form that holds nothing
 MOST_NUMBERS = 6
 LARGEST = 999  # that numbers and targets can be
@@ -62,31 +57,14 @@ class Countdown(GridTask):
     def __post_init__(self) -> None:
         if isinstance(self.target, list):  # YAML and JSON give lists
             object.__setattr__(self, "target", tuple(self.target))
-        if not _is_number(self.numbers, 3, MOST_NUMBERS):
-            raise UserError(
-                f"{self.numbers!r} is no count of numbers.", where="numbers", cure=f"Choose 3 to {MOST_NUMBERS}."
-            )
-        if self.fewest is not None and not _is_number(self.fewest, 3, self.numbers):
-            raise UserError(
-                f"{self.fewest!r} is no least count of numbers.",
-                where="fewest",
-                cure=f"Choose 3 to {self.numbers}, or null.",
-            )
-        if not _is_number(self.largest, 2, LARGEST):
-            raise UserError(f"{self.largest!r} is no largest number.", where="largest", cure=f"Choose 2 to {LARGEST}.")
-        if (
-            not isinstance(self.target, tuple)
-            or len(self.target) != 2
-            or not all(_is_number(end, 1, LARGEST) for end in self.target)
-            or self.target[0] > self.target[1]
-        ):
-            raise UserError(
-                f"{self.target!r} is no range of targets.",
-                where="target",
-                cure=f"Give the smallest and the largest, from 1 to {LARGEST}, for example [10,99].",
-            )
-        if self.measure not in ("exact", "valid"):
-            raise UserError(f"there is no measure '{self.measure}'.", where="measure", cure="Choose exact or valid.")
+        require_whole("numbers", self.numbers, 3, MOST_NUMBERS)
+        require_whole("fewest", self.fewest, 3, self.numbers, or_null=True)
+        require_whole("largest", self.largest, 2, LARGEST)
+        ends = self.target if isinstance(self.target, tuple) and len(self.target) == 2 else (0, 0)
+        fits = all(is_whole(end, 1, LARGEST) for end in ends) and ends[0] <= ends[1]
+        wanted = f"the smallest and the largest target, from 1 to {LARGEST}, for example [10,99]"
+        require(fits, "target", wanted, self.target)
+        super().__post_init__()
 
     @property
     def name(self) -> str:
@@ -115,38 +93,26 @@ class Countdown(GridTask):
 
     # --- problems -------------------------------------------------------------------------------
 
-    def generate(self, split: Split, count: int, seed: int) -> list[Problem]:
-        """See :meth:`Task.generate`; with one seed, a smaller count gives the beginning of a larger one."""
-        draw = random.Random(f"{seed} {split}")
-        problems: dict[str, Problem] = {}
-        misses = 0
-        while len(problems) < count:
-            drawn = self._draw(draw)
-            misses += 1
-            if drawn is not None and (orbit := _orbit(*drawn)) not in problems and split_of(orbit) == split:
-                problems[orbit] = self.problem(*drawn)
-                misses = 0
-            if misses >= PATIENCE:
-                raise UserError(
-                    f"found only {len(problems)} different problems for the {split} split, {count} are asked for "
-                    f"({PATIENCE} tries in a row brought no new one).",
-                    where=self.name,
-                    cure="Ask for fewer, or for more or larger numbers or a wider range of targets.",
-                )
-        return list(problems.values())
+    @property
+    def more_problems(self) -> str:
+        return "Ask for fewer, or for more or larger numbers or a wider range of targets."
 
-    def _draw(self, draw: random.Random) -> tuple[list[int], int] | None:
+    def draw(self, rng: random.Random) -> Draft | None:
         """Random numbers, and what a random combination of them makes; ``None`` if that is no target."""
-        numbers = [draw.randint(1, self.largest) for _ in range(draw.randint(self.least, self.numbers))]
+        numbers = [rng.randint(1, self.largest) for _ in range(rng.randint(self.least, self.numbers))]
         left = [Fraction(number) for number in numbers]
         while len(left) > 1:
-            first, second = (left.pop(draw.randrange(len(left))) for _ in range(2))
-            sign = draw.choice(SIGNS)
-            made = combined(sign, first, second)
+            first, second = (left.pop(rng.randrange(len(left))) for _ in range(2))
+            made = combined(rng.choice(SIGNS), first, second)
             if made < 1 or made.denominator != 1:
                 return None
             left.append(made)
-        return (numbers, int(left[0])) if self.target[0] <= left[0] <= self.target[1] else None
+
+        target = int(left[0])
+        if not self.target[0] <= target <= self.target[1]:
+            return None
+        orbit = _orbit(numbers, target)
+        return Draft(orbit, orbit, lambda: self.problem(numbers, target))
 
     def problem(self, numbers: Sequence[int], target: int, where: str = "", **meta: str | int) -> Problem:
         """A checked question with its label.
@@ -239,20 +205,18 @@ class Countdown(GridTask):
         less than 1 the nearer the value is to the target.
         """
         if answer is None:
-            return Verdict(False, False, False, 0.0, "no expression could be read")
+            return Verdict.wrong("no expression could be read")
         given, target = _read_question(problem.question)
         try:
             tree = expressions.parse(answer.text)
         except ExpressionError as error:
-            return Verdict(False, False, False, 0.0, str(error))
-        reason = expressions.fault(tree, given, target)
-        valid = not reason
-        exact = valid and expressions.write(tree) == problem.answer
-        correct = exact if self.measure == "exact" else valid
-        score = 1.0 if valid else _closeness(tree, given, target)
-        if valid and not correct:
-            reason = "a right expression, but not the labelled one"
-        return Verdict(correct, exact, valid, score if correct else min(score, 0.99), "" if correct else reason)
+            return Verdict.wrong(str(error))
+
+        fault = expressions.fault(tree, given, target)
+        exact = not fault and expressions.write(tree) == problem.answer
+        score = _closeness(tree, given, target) if fault else 1.0
+        verdict = self.verdict(exact, fault, score, "a right expression, but not the labelled one")
+        return verdict if verdict.correct else replace(verdict, score=min(score, 0.99))
 
     # --- grid form ------------------------------------------------------------------------------
 
@@ -279,34 +243,37 @@ class Countdown(GridTask):
     def vocabulary(self) -> str:
         return BLANK + SIGNS + "()0123456789"
 
-    def encode(self, problems: Sequence[Problem]) -> tuple[Int[Tensor, "b l"], Int[Tensor, "b l"]]:
+    @property
+    def answer_cells(self) -> slice:
+        """Those of the expression, the blank ones behind it too."""
+        return slice(self._given, None)
+
+    def question_row(self, question: str) -> str:
         """The numbers (those that are fewer than most followed by blank ones) and the target, with leading zeros; then
-        the expression, blanks behind it. Only the expression's cells have labels, also the blank ones."""
+        blanks for the expression."""
         cells, digits = self._digits
-        boards = []
-        for problem in problems:
-            numbers, target = _read_question(problem.question)
-            shown = "".join(f"{number:0{cells}d}" for number in numbers).ljust(self.numbers * cells, BLANK)
-            boards.append(f"{shown}{target:0{digits}d}{BLANK * self.width}")
-        input_ids = to_tokens(boards, self.positions, self.vocabulary)
-        labels = torch.full_like(input_ids, IGNORE)
-        answers = [problem.answer.ljust(self.width, BLANK) for problem in problems]
-        labels[:, self._given :] = to_tokens(answers, self.width, self.vocabulary)
-        return input_ids, labels
+        numbers, target = _read_question(question)
+        shown = "".join(f"{number:0{cells}d}" for number in numbers).ljust(self.numbers * cells, BLANK)
+        return f"{shown}{target:0{digits}d}{BLANK * self.width}"
 
-    def restore(self, input_ids: Int[Tensor, " l"], labels: Int[Tensor, " l"]) -> tuple[str, str]:
+    def read_question_row(self, row: str) -> str:
         cells, digits = self._digits
-        board = to_board(input_ids, self.vocabulary)
-        shown = [board[at : at + cells] for at in range(0, self.numbers * cells, cells)]
+        shown = [row[at : at + cells] for at in range(0, self.numbers * cells, cells)]
         numbers = ",".join(str(int(number)) for number in shown if number != BLANK * cells)
-        target = int(board[self._given - digits : self._given])
-        return f"{numbers}={target}", to_board(labels[self._given :], self.vocabulary).rstrip(BLANK)
+        target = int(row[self._given - digits : self._given])
+        return f"{numbers}={target}"
 
-    def decode(self, problem: Problem, tokens: Int[Tensor, " l"]) -> Answer:
-        return Answer(to_board(tokens[self._given :], self.vocabulary).rstrip(BLANK))
+    def answer_row(self, answer: str) -> str:
+        return answer.ljust(self.width, BLANK)
 
-    def sample_symmetries(self, batch: int, generator: torch.Generator) -> Symmetries:
+    def read_answer_row(self, row: str) -> str:
+        return row.rstrip(BLANK)
+
+    def sample_symmetries(self, batch: int, generator: Generator) -> Symmetries:
         """Uniform over the orders of the numbers; the answer stays as it is."""
+        import torch
+
+        # The cells [b, numbers, digits] of a number move together.
         cells, device = self._digits[0], generator.device
         order = permutations(batch, self.numbers, generator)
         moved = (order[:, :, None] * cells + torch.arange(cells, device=device)).flatten(1)
@@ -315,12 +282,6 @@ class Countdown(GridTask):
         return Symmetries(torch.cat([moved, rest], dim=1), kept.token)
 
     # --- text form ------------------------------------------------------------------------------
-
-    def question_text(self, problem: Problem) -> str:
-        return problem.question
-
-    def answer_text(self, problem: Problem) -> str:
-        return problem.answer
 
     def parse_answer(self, problem: Problem, text: str) -> Answer | None:
         """One expression, spaces aside, whatever its numbers and value; ``=`` and the question's target may follow."""
@@ -362,7 +323,3 @@ def _closeness(tree: expressions.Tree, given: list[int], target: int) -> float:
         return 0.5 + 0.5 / (1 + float(abs(expressions.value(tree) - target)))
     except ExpressionError:
         return 0.5
-
-
-def _is_number(value: object, least: int, most: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most

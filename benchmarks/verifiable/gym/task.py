@@ -11,13 +11,14 @@ import hashlib
 import itertools
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
+from benchmarks.drawing import Draft
 from benchmarks.errors import UserError, did_you_mean
-from benchmarks.problem import Answer, Problem, Verdict
-from benchmarks.splits import split_of
-from benchmarks.task import Measure, Split, Task
+from benchmarks.options import require
+from benchmarks.problem import Answer, Measure, Problem, Split, Verdict
+from benchmarks.task import Task
 from benchmarks.verifiable.gym.process import GymError, ask, require_reasoning_gym
 from benchmarks.verifiable.gym.rules import FORMS, RULES, has_form, same
 
@@ -45,7 +46,6 @@ SIGNS = "°×÷→↔↑↓∧∨¬∫⊕─│┌┐└┘├┤┬┴┼▀▄
 
 INDICES: Mapping[Split, range] = {"train": range(10**9), "test": range(2 * 10**9, 3 * 10**9)}
 START = 500  # a seed's first index is a multiple of it: the server's block
-PATIENCE = 3_000  # items in a row that bring no new problem before generation gives up
 SECONDS_PER_ITEM, SECONDS_PER_SCORE = 60.0, 10.0
 
 
@@ -70,6 +70,9 @@ class Gym(Task):
     measure: Measure = "valid"
 
     family: ClassVar[str] = "gym"
+    noun: ClassVar[str] = "questions"
+    patience: ClassVar[int] = 3_000
+    draw_seconds: ClassVar[float] = 3_600.0  # its server has limits of its own
 
     def __post_init__(self) -> None:
         if self.dataset not in DATASETS:
@@ -78,13 +81,11 @@ class Gym(Task):
                 where="dataset",
                 cure=did_you_mean(str(self.dataset), DATASETS),
             )
-        if not isinstance(self.config, Mapping):
-            raise UserError(f"{self.config!r} are no options.", where="config", cure="Give a mapping, or leave it out.")
+        require(isinstance(self.config, Mapping), "config", "a mapping of options", self.config)
         for key in ("seed", "size"):
             if key in self.config:
                 raise UserError(f"'{key}' is set by the task.", where=f"config.{key}", cure="Leave it out.")
-        if self.measure not in ("exact", "valid"):
-            raise UserError(f"there is no measure '{self.measure}'.", where="measure", cure="Choose exact or valid.")
+        super().__post_init__()
 
     @property
     def name(self) -> str:
@@ -109,33 +110,17 @@ class Gym(Task):
 
     # --- problems -------------------------------------------------------------------------------
 
-    def generate(self, split: Split, count: int, seed: int) -> list[Problem]:
-        """See :meth:`Task.generate`; with one seed, a smaller count gives the beginning of a larger one.
+    @property
+    def more_problems(self) -> str:
+        return "Ask for fewer, or choose a config with more different questions."
+
+    def drafts(self, split: Split, seed: int, found: Mapping[str, Problem]) -> Iterator[Draft | None]:
+        """Items of the split's range without end, from the seed's place on; ``None`` for one that has no label.
 
         Raises:
-            UserError: also if reasoning-gym is missing, or refuses the configuration.
+            UserError: if reasoning-gym is missing, or refuses the configuration.
         """
         require_reasoning_gym()
-        problems: dict[str, Problem] = {}
-        misses = 0
-        for problem in self._items(split, seed):
-            misses += 1
-            if problem is not None and problem.orbit not in problems and split_of(problem.orbit) == split:
-                problems[problem.orbit] = problem
-                misses = 0
-                if len(problems) == count:
-                    break
-            if misses >= PATIENCE:
-                raise UserError(
-                    f"found only {len(problems)} different questions for the {split} split, {count} are asked for "
-                    f"({PATIENCE} items in a row brought no new one).",
-                    where=self.name,
-                    cure="Ask for fewer, or choose a config with more different questions.",
-                )
-        return list(problems.values())
-
-    def _items(self, split: Split, seed: int) -> Iterator[Problem | None]:
-        """Items of the split's range without end, from the seed's place on; ``None`` for one that has no label."""
         indices = INDICES[split]
         digest = hashlib.sha256(f"{self.name} {split} {seed}".encode()).digest()
         start = int.from_bytes(digest[:8], "big") % (len(indices) // START) * START
@@ -148,7 +133,11 @@ class Gym(Task):
                     where=self.name,
                     cure="Correct config, or choose another dataset.",
                 ) from None
-            yield None if item is None else self._problem(item)
+            yield None if item is None else self._draft_of(item)
+
+    def _draft_of(self, item: Mapping[str, Any]) -> Draft:
+        problem = self._problem(item)
+        return Draft(problem.orbit, problem.orbit, lambda: problem)
 
     def _ask(self, what: str, patience: float, **more: Any) -> Any:
         return ask({"ask": what, "dataset": self.dataset, "config": self._options, **more}, patience)
@@ -179,14 +168,12 @@ class Gym(Task):
         The score is 1 or, where the dataset's scorer is asked, its own, and less than 1 for a wrong answer.
         """
         if answer is None:
-            return Verdict(False, False, False, 0.0, "no answer could be read")
+            return Verdict.wrong("no answer could be read")
+
         exact = same(answer.text, problem.answer)
-        reason, score = ("", 1.0) if exact else self._fault(problem, answer.text.strip())
-        valid = not reason
-        correct = exact if self.measure == "exact" else valid
-        if valid and not correct:
-            reason = "a right answer, but not the gold one"
-        return Verdict(correct, exact, valid, 1.0 if correct else min(max(score, 0.0), 0.99), "" if correct else reason)
+        fault, score = ("", 1.0) if exact else self._fault(problem, answer.text.strip())
+        verdict = self.verdict(exact, fault, score, "a right answer, but not the gold one")
+        return replace(verdict, score=1.0 if verdict.correct else min(max(score, 0.0), 0.99))
 
     def _fault(self, problem: Problem, text: str) -> tuple[str, float]:
         """What is wrong with an answer that is not the gold one, and its score; no fault: it is right all the same."""

@@ -14,7 +14,7 @@ from plotly.offline import get_plotlyjs
 from benchmarks.statistics import Interval
 from reasoning_kit.report.figures import empty_figure, error_bars
 from reasoning_kit.report.html import packaged, script_json
-from reasoning_kit.report.styles import LOOKS, Look, variant_look
+from reasoning_kit.report.styles import STYLES, Style, variant_style
 from reasoning_kit.studies.autoregressive.tables import Found, PlainTable, claim_tables, least_words, section_tables
 
 HALTING = {"adaptive": "halting by the head", "oracle": "an oracle's halting"}
@@ -31,7 +31,7 @@ class Figure:
 @dataclass(frozen=True)
 class Block:
     title: str
-    legend: list[tuple[str, Look]]
+    legend: list[tuple[str, Style]]
     figures: list[Figure]
 
 
@@ -50,17 +50,17 @@ class Section:
 
 def refinement_page(found: Found) -> str:
     """The page, everything inlined."""
-    looks = _looks(found)
+    styles = _styles(found)
     if "sections" in found:
-        sections = [_task(section, looks) for section in found["sections"]]
+        sections = [_task(section, styles) for section in found["sections"]]
     else:
-        blocks = [block for block in (_compute(found, looks), _memory(found, looks)) if block]
+        blocks = [block for block in (_compute(found, styles), _memory(found, styles)) if block]
         sections = [Section([], blocks, claim_tables(found))]
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     return environment.from_string(packaged("refinement.html.j2")).render(
         title=_title(found),
         lead=_lead(found),
-        looks=list({look.key: look for look in looks.values()}.values()),
+        styles=list({style.key: style for style in styles.values()}.values()),
         sections=sections,
         css=Markup(packaged("report.css")),
         js=Markup(packaged("report.js")),
@@ -68,7 +68,7 @@ def refinement_page(found: Found) -> str:
     )
 
 
-def _looks(found: Found) -> dict[str, Look]:
+def _styles(found: Found) -> dict[str, Style]:
     """Of time and FLOPs and policies; or of methods, and of policies for tasks with one method alone."""
     if "sections" not in found:
         names = ["time", "FLOPs", *(row["policy"] for row in found.get("memory", ()))]
@@ -76,7 +76,7 @@ def _looks(found: Found) -> dict[str, Look]:
         rows = [row for section in found["sections"] for row in section["served"]]
         names = [*(row["method"] for row in rows), *(row["policy"] for row in rows)]
     return {
-        name: LOOKS["trm"] if number == 0 else variant_look(number - 1)
+        name: STYLES["trm"] if number == 0 else variant_style(number - 1)
         for number, name in enumerate(dict.fromkeys(names))
     }
 
@@ -101,7 +101,7 @@ def _lead(found: Found) -> str:
 # --- the claims, on random weights --------------------------------------------------------------
 
 
-def _compute(found: Found, looks: Mapping[str, Look]) -> Block | None:
+def _compute(found: Found, styles: Mapping[str, Style]) -> Block | None:
     if "prefix" not in found:
         return None
     figures = []
@@ -122,15 +122,15 @@ def _compute(found: Found, looks: Mapping[str, Look]) -> Block | None:
         )
         for name, field in (("time", "seconds"), ("FLOPs", "flops")):
             y = [row[field] / rows[0][field] for row in rows]
-            figure.add_trace(_line(name, looks[name], [row[key] for row in rows], y))
+            figure.add_trace(_line(name, styles[name], [row[key] for row in rows], y))
         caption = f"A straight line explains {found[key]['r_squared']:.1%} of the time's variance."
         figures.append(
             Figure(f"{what}, against {'its prefix' if key == 'prefix' else 'its steps'}", script_json(figure), caption)
         )
-    return Block("Compute", [(name, looks[name]) for name in ("time", "FLOPs")], figures)
+    return Block("Compute", [(name, styles[name]) for name in ("time", "FLOPs")], figures)
 
 
-def _memory(found: Found, looks: Mapping[str, Look]) -> Block | None:
+def _memory(found: Found, styles: Mapping[str, Style]) -> Block | None:
     if "memory" not in found:
         return None
     rows = found["memory"]
@@ -153,34 +153,34 @@ def _memory(found: Found, looks: Mapping[str, Look]) -> Block | None:
         )
         for policy in policies:
             own = sorted({(row[key], row["allocated"]) for row in rows if row["policy"] == policy and kept(row)})
-            figure.add_trace(_line(policy, looks[policy], [x for x, _ in own], [y for _, y in own]))
+            figure.add_trace(_line(policy, styles[policy], [x for x, _ in own], [y for _, y in own]))
         title = f"Cache of {tokens} tokens, against steps" if key == "steps" else "Cache at 4 steps, against tokens"
         figures.append(Figure(title, script_json(figure), "What is allocated; it equals the formula in every row."))
-    return Block("Memory", [(policy, looks[policy]) for policy in policies], figures)
+    return Block("Memory", [(policy, styles[policy]) for policy in policies], figures)
 
 
 # --- trained runs -------------------------------------------------------------------------------
 
 
-def _task(section: Found, looks: Mapping[str, Look]) -> Section:
+def _task(section: Found, styles: Mapping[str, Style]) -> Section:
     methods = list(dict.fromkeys(row["method"] for row in section["served"]))
     names = methods if len(methods) > 1 else list(dict.fromkeys(row["policy"] for row in section["served"]))
-    legend = [(name, looks[name]) for name in names]
-    figures = [_bytes(section, looks, "method" if len(methods) > 1 else "policy"), _price(section, looks)]
+    legend = [(name, styles[name]) for name in names]
+    figures = [_bytes(section, styles, "method" if len(methods) > 1 else "policy"), _price(section, styles)]
     blocks = [Block(section["task"], legend, figures)]
-    figures = _depths(section, looks)
+    figures = _depths(section, styles)
     if figures:
-        own = [(name, looks[name]) for name in section["difficulty"]]
+        own = [(name, styles[name]) for name in section["difficulty"]]
         blocks.append(Block(f"{section['task']}: depth against difficulty", own, figures))
     return Section(least_words(section), blocks, section_tables(section))
 
 
-def _bytes(section: Found, looks: Mapping[str, Look], by: str) -> Figure:
+def _bytes(section: Found, styles: Mapping[str, Style], by: str) -> Figure:
     figure = empty_figure("Weights and cache of the longest problem (bytes, log scale)")
     figure.update_layout(xaxis={"tickformat": "~s"})
     for name in dict.fromkeys(row[by] for row in section["served"]):
-        look, rows = looks[name], [row for row in section["served"] if row[by] == name]
-        trace = _dots(name, look, [row["bytes"]["longest"] for row in rows], [row["accuracy"] for row in rows])
+        style, rows = styles[name], [row for row in section["served"] if row[by] == name]
+        trace = _dots(name, style, [row["bytes"]["longest"] for row in rows], [row["accuracy"] for row in rows])
         trace.update(
             customdata=[f"{row['method']}, {row['policy']}" for row in rows],
             hovertemplate="%{customdata}<br>%{x:.3s}B: %{y:.1%}<extra></extra>",
@@ -193,7 +193,7 @@ def _bytes(section: Found, looks: Mapping[str, Look], by: str) -> Figure:
     )
 
 
-def _price(section: Found, looks: Mapping[str, Look]) -> Figure:
+def _price(section: Found, styles: Mapping[str, Style]) -> Figure:
     figure = empty_figure("Cache policy (a ring: the model's own)")
     figure.update_layout(xaxis={"type": "category"}, **SIDE_BY_SIDE)
     rows = [
@@ -203,8 +203,8 @@ def _price(section: Found, looks: Mapping[str, Look]) -> Figure:
     ]
     for name in dict.fromkeys(row["method"] for row in rows):
         own = [row for row in rows if row["method"] == name]
-        trace = _dots(name, looks[name], [row["policy"] for row in own], [row["whole"] for row in own])
-        trace.marker.symbol = [looks[name].symbol + ("-open" if row["own"] else "") for row in own]
+        trace = _dots(name, styles[name], [row["policy"] for row in own], [row["whole"] for row in own])
+        trace.marker.symbol = [styles[name].symbol + ("-open" if row["own"] else "") for row in own]
         trace.update(hovertemplate="%{x}: %{y:.1%}<extra>%{fullData.name}</extra>")
         figure.add_trace(trace)
     return Figure(
@@ -212,7 +212,7 @@ def _price(section: Found, looks: Mapping[str, Look]) -> Figure:
     )
 
 
-def _depths(section: Found, looks: Mapping[str, Look]) -> list[Figure]:
+def _depths(section: Found, styles: Mapping[str, Style]) -> list[Figure]:
     """One figure for each way to group tokens and to halt."""
     found: dict[tuple[str, str], go.Figure] = {}
     for method, groupings in section["difficulty"].items():
@@ -223,8 +223,8 @@ def _depths(section: Found, looks: Mapping[str, Look]) -> list[Figure]:
                     plain = {"title": {"text": "Mean steps"}, "range": None, "tickformat": None, "dtick": None}
                     figure.update_layout(xaxis={"type": "category"}, yaxis=plain, **SIDE_BY_SIDE)
                 kinds = ways[halting]
-                trace = _dots(method, looks[method], list(kinds), [row["steps"] for row in kinds.values()])
-                trace.update(mode="lines+markers", line={"color": looks[method].light, "dash": looks[method].dash})
+                trace = _dots(method, styles[method], list(kinds), [row["steps"] for row in kinds.values()])
+                trace.update(mode="lines+markers", line={"color": styles[method].light, "dash": styles[method].dash})
                 trace.update(hovertemplate="%{x}: %{y:.2f} steps<extra>%{fullData.name}</extra>")
                 found[grouping, halting].add_trace(trace)
     caption = "Mean over seeds, under the model's own cache policy; 95 % intervals, problems as clusters, "
@@ -235,28 +235,28 @@ def _depths(section: Found, looks: Mapping[str, Look]) -> list[Figure]:
     ]
 
 
-def _dots(name: str, look: Look, x: Sequence[Any], metrics: Sequence[Mapping[str, Any]]) -> go.Scatter:
+def _dots(name: str, style: Style, x: Sequence[Any], metrics: Sequence[Mapping[str, Any]]) -> go.Scatter:
     """Points with the intervals of their metrics."""
     intervals = [Interval(row["value"], row["low"], row["high"], method="", problems=0, clusters=0) for row in metrics]
     return go.Scatter(
         x=x,
         y=[interval.value for interval in intervals],
-        error_y=error_bars(intervals, look.light),
+        error_y=error_bars(intervals, style.light),
         name=name,
         mode="markers",
-        marker={"symbol": look.symbol, "size": 10, "color": look.light},
-        meta={"method": look.key},
+        marker={"symbol": style.symbol, "size": 10, "color": style.light},
+        meta={"method": style.key},
     )
 
 
-def _line(name: str, look: Look, x: Sequence[float], y: Sequence[float]) -> go.Scatter:
+def _line(name: str, style: Style, x: Sequence[float], y: Sequence[float]) -> go.Scatter:
     return go.Scatter(
         x=x,
         y=y,
         name=name,
         mode="lines+markers",
-        line={"color": look.light, "width": 2.2, "dash": look.dash},
-        marker={"symbol": look.symbol, "size": 7},
+        line={"color": style.light, "width": 2.2, "dash": style.dash},
+        marker={"symbol": style.symbol, "size": 7},
         hovertemplate="%{x:.3s}: %{y:.3s}<extra>%{fullData.name}</extra>",
-        meta={"method": look.key},
+        meta={"method": style.key},
     )

@@ -77,7 +77,7 @@ def test_a_laid_grid_is_found_again_anywhere() -> None:
     for _ in range(200):
         grid = random_grid(draw)
         canvas = np.zeros((SIDE, SIDE), dtype=np.int64)
-        top, left = draw.integers(0, SIDE + 1 - np.array(grid.shape))
+        top, left = draw.integers(0, SIDE + 1 - np.array(grid.shape)).tolist()
         lay(canvas, grid, top, left)
         assert np.array_equal(lift(canvas), grid)
         found = crop(canvas)

@@ -60,7 +60,9 @@ def splits(data: Path) -> tuple[list[Problem], list[Problem]]:
 )
 def test_verdicts(problem: Problem, text: str | None, exact: bool, valid: bool, score: float, reason: str) -> None:
     answer = None if text is None else Answer(text)
-    assert TASK.verify(problem, answer) == Verdict(valid, exact, valid, pytest.approx(score), reason)
+    verdict = TASK.verify(problem, answer)
+    assert verdict == Verdict(valid, exact, valid, verdict.score, reason)
+    assert verdict.score == pytest.approx(score)
     first_only = ARC(measure="exact").verify(problem, answer)
     assert first_only.correct == exact
     assert bool(first_only.reason) == (not exact)

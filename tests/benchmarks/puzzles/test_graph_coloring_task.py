@@ -9,11 +9,10 @@ import pytest
 import torch
 
 from benchmarks.errors import UserError
-from benchmarks.problem import Answer, Problem
+from benchmarks.problem import Answer, Problem, split_of
 from benchmarks.puzzles.graph_coloring import rules
 from benchmarks.puzzles.graph_coloring.search import solving_steps
 from benchmarks.puzzles.graph_coloring.task import GraphColoring
-from benchmarks.splits import split_of
 from benchmarks.symmetries import IGNORE
 from benchmarks.task import load_task
 
@@ -323,7 +322,7 @@ def test_a_search_can_be_led_to_every_right_answer() -> None:
 
 
 def test_too_few_problems_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("benchmarks.puzzles.graph_coloring.task.PATIENCE", 500)
+    monkeypatch.setattr(GraphColoring, "patience", 500)
     with pytest.raises(UserError, match="different problems for the train split") as error:
         GraphColoring(4, 3).generate("train", 10_000, seed=0)
     assert error.value.where == "graph-coloring-4x3"
@@ -351,4 +350,4 @@ def test_wrong_options_are_named(options: dict[str, object]) -> None:
     with pytest.raises(UserError) as error:
         build(**options)
     assert error.value.where in options
-    assert error.value.cure
+    assert error.value.what.startswith(f"{error.value.where} must be ")

@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from benchmarks.errors import UserError
-from benchmarks.problem import Answer, Problem
+from benchmarks.problem import Answer, Problem, split_of
 from benchmarks.puzzles.job_shop.rules import Shop, canonical_form
 from benchmarks.puzzles.job_shop.search import has_one_schedule, shortest
 from benchmarks.puzzles.job_shop.task import NUMBERS, JobShop
-from benchmarks.splits import prove_disjoint, split_of
+from benchmarks.splits import prove_disjoint
 
 TASKS = [
     JobShop(),
@@ -380,7 +380,7 @@ def test_wrong_options_are_named(options: dict[str, object]) -> None:
     with pytest.raises(UserError) as error:
         JobShop(**options)  # type: ignore[arg-type]
     assert error.value.where in options
-    assert error.value.cure
+    assert error.value.what.startswith(f"{error.value.where} must be ")
 
 
 def test_names_tell_options_apart() -> None:

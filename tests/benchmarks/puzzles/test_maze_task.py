@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from benchmarks.errors import UserError
-from benchmarks.problem import Answer, Problem
+from benchmarks.problem import Answer, Problem, split_of
 from benchmarks.puzzles.maze.task import Maze
-from benchmarks.splits import prove_disjoint, split_of
+from benchmarks.splits import prove_disjoint
 
 QUESTION = "S  #  ## #  G#  "  # 4x4: the first column leads from S to G
 ROWS = "S..#..##.#..G#.."
@@ -223,6 +223,7 @@ def test_wrong_options_are_named(options: dict[str, object]) -> None:
     with pytest.raises(UserError) as error:
         Maze(**options)  # type: ignore[arg-type]
     assert error.value.where in options
+    assert error.value.what.startswith(f"{error.value.where} must be ")
 
 
 @pytest.mark.parametrize("split", ["train", "test"])

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from benchmarks.errors import UserError
-from benchmarks.problem import Answer, Problem
+from benchmarks.problem import Answer, Problem, split_of
 from benchmarks.puzzles.satisfiability import formulas
 from benchmarks.puzzles.satisfiability.task import Satisfiability
-from benchmarks.splits import prove_disjoint, split_of
+from benchmarks.splits import prove_disjoint
 from benchmarks.symmetries import IGNORE
 from benchmarks.task import Split
 
@@ -171,7 +171,7 @@ def test_wrong_options_are_named(options: dict[str, object]) -> None:
     with pytest.raises(UserError) as error:
         Satisfiability(**options)  # type: ignore[arg-type]
     assert error.value.where in options
-    assert error.value.cure
+    assert error.value.what.startswith(f"{error.value.where} must be ")
 
 
 def test_the_automatic_number_of_clauses_is_always_possible() -> None:

@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from benchmarks.errors import UserError
-from benchmarks.problem import Answer, Problem
+from benchmarks.problem import Answer, Problem, split_of
 from benchmarks.puzzles.sudoku.rules import orbits
 from benchmarks.puzzles.sudoku.search import guesses_needed
 from benchmarks.puzzles.sudoku.task import Sudoku
-from benchmarks.splits import build_splits, prove_disjoint, split_of
+from benchmarks.splits import build_splits, prove_disjoint
 from benchmarks.task import load_task
 
 BOXES = {4: (2, 2), 6: (2, 3), 9: (3, 3)}
@@ -102,6 +102,7 @@ def test_wrong_options_are_named(options: dict[str, object]) -> None:
     with pytest.raises(UserError) as error:
         Sudoku(**options)  # type: ignore[arg-type]
     assert error.value.where in options
+    assert error.value.what.startswith(f"{error.value.where} must be ")
 
 
 @sizes

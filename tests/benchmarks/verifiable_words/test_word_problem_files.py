@@ -294,7 +294,7 @@ def test_there_is_no_generator_and_no_other_measure(family: str) -> None:
     with pytest.raises(UserError, match="has no generator") as error:
         task.generate("train", 1, 0)
     assert f"task={family}" in str(error.value.cure)
-    with pytest.raises(UserError, match="no measure 'close'"):
+    with pytest.raises(UserError, match="measure must be 'exact' or 'valid', not 'close'"):
         load_task(family, measure="close")
     assert load_task(family, measure="valid").name == family
     assert task.instructions.endswith(".")

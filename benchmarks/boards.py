@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 
-import numpy as np
-import torch
-from jaxtyping import Int
-from torch import Tensor
+from benchmarks.shapes import Int, Tensor
 
 
 def to_tokens(boards: Sequence[str], positions: int, vocabulary: str) -> Int[Tensor, "b l"]:
     """Token ids of boards that all have ``positions`` characters, each of them in ``vocabulary``."""
-    token = np.zeros(128, dtype=np.int64)
-    token[[ord(char) for char in vocabulary]] = np.arange(1, len(vocabulary) + 1)
-    characters = np.frombuffer("".join(boards).encode("ascii"), dtype=np.uint8)
+    import numpy as np
+    import torch
+
+    # A table from code points to tokens; ASCII always has a place in it.
+    symbols = [ord(char) for char in vocabulary]
+    token = np.zeros(max(127, *symbols) + 1, dtype=np.int64)
+    token[symbols] = np.arange(1, len(vocabulary) + 1)
+
+    characters = np.frombuffer("".join(boards).encode("utf-32-le"), dtype="<u4")
     return torch.from_numpy(token[characters].reshape(len(boards), positions))
 
 
 def to_board(tokens: Int[Tensor, " l"], vocabulary: str) -> str:
     """The string of token ids; whatever is no token of the vocabulary becomes ``?``."""
     return "".join(vocabulary[t - 1] if 1 <= t <= len(vocabulary) else "?" for t in tokens.tolist())
-
-
-def problem_id(task_name: str, question: str) -> str:
-    """An id that depends on the question alone, so that it is the same in every run."""
-    return f"{task_name}/{hashlib.sha256(question.encode()).hexdigest()[:12]}"
