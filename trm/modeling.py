@@ -138,7 +138,7 @@ class TRMForPuzzles(Portable, PreTrainedModel):
 
     def forward(
         self,
-        input_ids: Int[Tensor, "b c"],
+        input_ids: Int[Tensor, "*b c"],  # another shape is refused with a sentence
         carry: Latents | None = None,
         puzzle_ids: Int[Tensor, " b"] | None = None,
     ) -> TRMOutput:
@@ -152,11 +152,15 @@ class TRMForPuzzles(Portable, PreTrainedModel):
         x = self.embed(input_ids, puzzle_ids)
         y, z = self.initial_carry(len(input_ids)) if carry is None else carry
         y, z = self.recur(x, y, z)
+
+        # The halting head reads y at position 0: [b, d] -> [b, 2].
         halting, going_on = (None, None) if self.halting_head is None else self.halting_head(y[:, 0]).float().unbind(-1)
+
         mixtures = [module for module in self.modules() if isinstance(module, Mixture)]
         imbalance = torch.stack([mixture.imbalance for mixture in mixtures]).mean() if mixtures else None
         for mixture in mixtures:
             mixture.imbalance = mixture.imbalance.detach()  # a model at rest holds no graph
+
         return TRMOutput(
             logits=self.read_out(y),
             halting_logit=halting,

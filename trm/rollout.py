@@ -140,11 +140,14 @@ class Slots:
             sizes = y[:1].numel(), z[:1].numel()
             to_y, to_z = self.noise(rows.seeds, rows.steps).to(y.dtype).split(sizes, dim=1)
             y, z = y + to_y.view(y.shape), z + to_z.view(z.shape)
+
         device = self.model.device
         with torch.autocast(device.type, torch.bfloat16, enabled=self.bfloat16):
             output = self.model(rows.input_ids, (y, z), rows.puzzle_ids)
         assert output.logits is not None
         assert output.carry is not None
+
+        # Tokens and halting logit side by side, [b, c + 1], so that the host waits once.
         said = torch.cat((output.logits.argmax(-1).float(), halting_logit(output)[:, None]), dim=1).cpu().numpy()
         rows.latents = output.carry
         rows.steps += 1
@@ -152,6 +155,8 @@ class Slots:
             np.uint8 if self.model.config.vocabulary_size <= 256 else np.int32
         )
         log.add(rows, tokens, said[:, -1])
+
+        # Rows of one race leave together: [b] -> [b / together, together].
         done = rows.steps == self.steps
         if self.halting:
             done |= (said[:, -1] > 0) & (rows.stayed >= self.patience)

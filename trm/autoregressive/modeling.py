@@ -178,6 +178,7 @@ class AutoregressiveTRMForCausalLM(AutoregressiveTRMPreTrainedModel, GenerationM
             input_ids, attention_mask, position_ids, past_key_values, use_cache, supervision_steps, sweeps,
             last_only=logits_to_keep == 1,
         )  # fmt: skip
+
         kept = slice(-logits_to_keep, None) if logits_to_keep else slice(None)
         # Steps that are not learned from carry no gradient.
         learned = refined.answers if self.config.deep_supervision else refined.answers[-1:]
