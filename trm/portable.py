@@ -28,10 +28,10 @@ class Portable:
     def save_pretrained(self, save_directory: Any, *args: Any, **kwargs: Any) -> Any:
         """As in transformers, and the source beside the weights.
 
-        A trainer's checkpoint, for which the trainer hands over a ``state_dict``, stays as it is.
+        A trainer's checkpoint stays as it is: the trainer always names ``state_dict``, be it ``None``.
         """
         # A copy that already travels is copied on by transformers itself.
-        travels = __name__ == "trm.portable" and kwargs.get("state_dict") is None
+        travels = __name__ == "trm.portable" and "state_dict" not in kwargs
         if not travels or not kwargs.get("is_main_process", True):
             return super().save_pretrained(save_directory, *args, **kwargs)  # type: ignore[misc]
 

@@ -137,8 +137,9 @@ def test_an_import_that_cannot_be_rewritten_is_refused(tmp_path, monkeypatch):
             write_sources(["odd_module"], tmp_path)
 
 
-def test_a_trainers_checkpoint_holds_no_source(language_model, tmp_path):
-    language_model.save_pretrained(tmp_path, state_dict=language_model.state_dict())
+@pytest.mark.parametrize("given", [False, True])
+def test_a_trainers_checkpoint_holds_no_source(language_model, tmp_path, given):
+    language_model.save_pretrained(tmp_path, state_dict=language_model.state_dict() if given else None)
     assert not list(tmp_path.glob("*.py"))
     assert "auto_map" not in json.loads((tmp_path / "config.json").read_text())
 
