@@ -8,8 +8,13 @@ axis what it counts
 ==== ==============================================================
 b    rows of a batch
 l    positions of a sequence or grid, the prefix included
+c    cells of a grid: the positions without the prefix
 d    width of a hidden state
+dz   width of the latent z: d, or n d where each of n updates has a latent of its own
 h    heads of attention
+e    numbers of one head
+i o  numbers that go into and come out of a linear map
+w    numbers of a puzzle's vector
 v    symbols of a vocabulary
 s    steps: supervision steps, or steps of refining a token
 c    cells of a grid: the positions without the prefix
@@ -21,7 +26,7 @@ w    numbers in the vector of a puzzle
 z    width of the latent z: d, or n d where it holds n scales
 n    length of a list that belongs to one row (a permutation, a sample)
 k    keys that a query may see, or trajectories of one problem
-p    problems of an evaluation
+p    problems of an evaluation, or puzzles with a vector
 ==== ==============================================================
 """
 

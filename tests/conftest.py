@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from jaxtyping import install_import_hook
+from typecheck import modules
 
 # Shapes and types of every annotated function are checked while the tests run; production code is not slowed down.
 CHECKED: list[str] = [
@@ -36,8 +37,8 @@ CHECKED: list[str] = [
     "benchmarks.training",
     "benchmarks.user_code",
     "benchmarks.verifiable",
-    "trm",
     "benchmarks.voting",
+    *modules("trm"),
 ]
 install_import_hook(CHECKED, "typecheck.checked")
 

@@ -124,9 +124,9 @@ class TRMConfig(PretrainedConfig):
             raise UserError(f"expansion is {self.expansion!r}.", where="expansion", cure="Give a positive number.")
         if not 0 <= self.exploration <= 1:
             raise UserError(
-                f"exploration is {self.exploration!r}, which is no probability.",
+                f"exploration must be a probability from 0 to 1, not {self.exploration!r}.",
                 where="exploration",
-                cure="Give a number from 0 to 1.",
+                cure="The paper's is 0.1.",
             )
         if self.mixer == "attention" and self.width % (2 * self.heads):
             raise UserError(

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import Tensor
-from transformers import PreTrainedModel, TrainerCallback
+from torch import Tensor, nn
+from transformers import TrainerCallback
 
 
 class EMACallback(TrainerCallback):
@@ -36,11 +36,11 @@ class EMACallback(TrainerCallback):
         self.update(model)
 
     @torch.no_grad()
-    def start(self, model: PreTrainedModel) -> None:
+    def start(self, model: nn.Module) -> None:
         self.average = {name: p.detach().clone() for name, p in model.named_parameters()}
 
     @torch.no_grad()
-    def update(self, model: PreTrainedModel) -> None:
+    def update(self, model: nn.Module) -> None:
         self.updates += 1
         decay = self.decay
         if self.warmup:
@@ -48,7 +48,7 @@ class EMACallback(TrainerCallback):
         torch._foreach_lerp_(list(self.average.values()), self._weights(model), 1 - decay)
 
     @contextmanager
-    def applied(self, model: PreTrainedModel) -> Iterator[PreTrainedModel]:
+    def applied(self, model: nn.Module) -> Iterator[nn.Module]:
         """The model with the average as its weights; they come back on leaving."""
         kept = [p.detach().clone() for p in model.parameters()]
         self.copy_to(model)
@@ -59,7 +59,7 @@ class EMACallback(TrainerCallback):
                 torch._foreach_copy_(list(model.parameters()), kept)
 
     @torch.no_grad()
-    def copy_to(self, model: PreTrainedModel) -> None:
+    def copy_to(self, model: nn.Module) -> None:
         """Overwrite the model's weights by the average."""
         # By name: a checkpoint gives the average back in another order.
         named = dict(model.named_parameters())
@@ -76,6 +76,6 @@ class EMACallback(TrainerCallback):
             if name.startswith("average.")
         }
 
-    def _weights(self, model: PreTrainedModel) -> list[Tensor]:
+    def _weights(self, model: nn.Module) -> list[Tensor]:
         weights = dict(model.named_parameters())
         return [weights[name].detach() for name in self.average]

@@ -28,7 +28,7 @@ class Carry:
     """
 
     y: Float[Tensor, "b l d"]
-    z: Float[Tensor, "b l z"]
+    z: Float[Tensor, "b l dz"]
     steps: Int[Tensor, " b"]
     halted: Bool[Tensor, " b"]
     input_ids: Int[Tensor, "b c"]
@@ -87,17 +87,17 @@ def minimum_steps(batch: int, most: int, exploration: float, generator: torch.Ge
 
 
 def halts(steps: Int[Tensor, " b"], output: TRMOutput, minimum: Int[Tensor, " b"], most: int) -> Bool[Tensor, " b"]:
-    """In training: (steps >= most or :func:`halting_logits` > 0) and steps >= minimum.
+    """In training: (steps >= most or :func:`halting_logit` > 0) and steps >= minimum, [b].
 
     Evaluation runs all steps unless told otherwise (:mod:`trm.rollout`).
     """
     done = steps >= most
     if output.halting_logit is not None:
-        done = done | (halting_logits(output) > 0)
+        done = done | (halting_logit(output) > 0)
     return done & (steps >= minimum)
 
 
-def halting_logits(output: TRMOutput) -> Float[Tensor, " b"]:
+def halting_logit(output: TRMOutput) -> Float[Tensor, " b"]:
     """The halting logit, less the logit of going on in HRM's form: above 0 the model takes its answer for right. NaN
     without halting head."""
     if output.halting_logit is None:

@@ -2,7 +2,7 @@
 
 What differs from a language model's block: h <- norm(h + f(h)) instead of h + f(norm(h)); the norm has nothing to
 learn; attention sees both ways; and positions can be mixed by a SwiGLU over l instead (then no position encoding).
-Axes are named as in :mod:`benchmarks.shapes`.
+Shapes: b rows, l positions, d width, h heads, e numbers of a head (:mod:`benchmarks.shapes`).
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from trm.configuration import TRMConfig
 from trm.cpu_matmul import mixed_precision, product
 
 EPSILON = 1e-5
-HALTING_BIAS = -5.0  # of a halting head at the start, so that hardly any problem or token halts
 ROTARY_BASE = 10_000.0
+HALTING_BIAS = -5.0  # of halting heads at the start: a model begins by not trusting any answer
 # Standard deviation of a standard normal cut off at +-2; initial weights are divided by it, as JAX does.
 TRUNCATED_DEVIATION = 0.8796256610342398
 
-# Cosines and sines: [l, 1, e], with a batch in front where positions differ between rows.
+# Cosines and sines: [l, 1, e], or [b, l, 1, e] where the positions differ between rows.
 Rotary = tuple[Float[Tensor, "... l 1 e"], Float[Tensor, "... l 1 e"]]
 
 

@@ -88,10 +88,13 @@ def supervision_loss(
     """
     assert output.logits is not None
     labelled = labels != IGNORE
+
+    # Averaged over each sequence's labelled cells, [b], then summed over the batch.
     per_sequence = CROSS_ENTROPIES[loss](output.logits, labels).sum(-1) / labelled.sum(-1).clamp(min=1)
     exact = ((output.logits.argmax(-1) == labels) | ~labelled).all(-1)
     answer = per_sequence.sum()
     zero = answer.new_zeros(())
+
     return SupervisionLoss(
         answer=answer,
         halting=zero if output.halting_logit is None else _summed(output.halting_logit, exact.float()),

@@ -12,18 +12,19 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from transformers import PreTrainedModel, initialization
+from transformers import AutoConfig, AutoModel, PreTrainedModel, initialization
 from transformers.utils import ModelOutput
 
 from benchmarks.errors import UserError
 from trm.configuration import TRMConfig
 from trm.layers import HALTING_BIAS, Linear, Mixture, Network, truncated_normal_
+from trm.portable import Portable
 from trm.puzzle_vectors import PuzzleVectors
 from trm.recursion import Hidden, Latent, Latents, build_round, deep_recursion
 
@@ -47,7 +48,10 @@ class TRMOutput(ModelOutput):
     imbalance: Float[Tensor, ""] | None = None
 
 
-class TRMForPuzzles(PreTrainedModel):
+class TRMForPuzzles(Portable, PreTrainedModel):
+    """The recursive model over a grid; one call is one supervision step (arXiv 2510.04871, figure 3)."""
+
+    travels_as: ClassVar = {"AutoConfig": "trm.configuration:TRMConfig", "AutoModel": "trm.modeling:TRMForPuzzles"}
     config: TRMConfig
     config_class = TRMConfig
     base_model_prefix = ""
@@ -134,7 +138,7 @@ class TRMForPuzzles(PreTrainedModel):
 
     def forward(
         self,
-        input_ids: Int[Tensor, "b c"],
+        input_ids: Int[Tensor, "*b c"],  # another shape is refused with a sentence
         carry: Latents | None = None,
         puzzle_ids: Int[Tensor, " b"] | None = None,
     ) -> TRMOutput:
@@ -148,11 +152,15 @@ class TRMForPuzzles(PreTrainedModel):
         x = self.embed(input_ids, puzzle_ids)
         y, z = self.initial_carry(len(input_ids)) if carry is None else carry
         y, z = self.recur(x, y, z)
+
+        # The halting head reads y at position 0: [b, d] -> [b, 2].
         halting, going_on = (None, None) if self.halting_head is None else self.halting_head(y[:, 0]).float().unbind(-1)
+
         mixtures = [module for module in self.modules() if isinstance(module, Mixture)]
         imbalance = torch.stack([mixture.imbalance for mixture in mixtures]).mean() if mixtures else None
         for mixture in mixtures:
             mixture.imbalance = mixture.imbalance.detach()  # a model at rest holds no graph
+
         return TRMOutput(
             logits=self.read_out(y),
             halting_logit=halting,
@@ -185,3 +193,8 @@ def check_inputs(config: TRMConfig, input_ids: Tensor, puzzle_ids: Tensor | None
             where="input_ids" if thing == "token" else "puzzle_ids",
             cure=f"The model knows {thing}s 0 to {count - 1}: take the task and problems that it was trained for.",
         )
+
+
+if __name__ == "trm.modeling":  # a copy beside saved weights is found by their auto_map instead
+    AutoConfig.register(TRMConfig.model_type, TRMConfig, exist_ok=True)
+    AutoModel.register(TRMConfig, TRMForPuzzles, exist_ok=True)

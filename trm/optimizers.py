@@ -49,10 +49,12 @@ class AdamATan2(Optimizer):
         for p in params:
             if not self.state[p]:
                 self.state[p] = {"first": torch.zeros_like(p), "second": torch.zeros_like(p)}
+
         first = [self.state[p]["first"] for p in params]
         second = [self.state[p]["second"] for p in params]
         group["steps"] = steps = group.get("steps", 0) + 1
         beta1, beta2 = group["betas"]
+
         # In this order the numbers are those of the published code to the last bit (see trm/parity.py).
         torch._foreach_mul_(params, 1 - group["lr"] * group["weight_decay"])
         torch._foreach_lerp_(first, grads, 1 - beta1)
@@ -100,7 +102,7 @@ class Together(Optimizer):
 
     def __init__(self, optimizers: Sequence[Optimizer]) -> None:
         self.optimizers = list(optimizers)
-        super().__init__([group for optimizer in optimizers for group in optimizer.param_groups], {})
+        super().__init__(self._groups(), {})
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         loss = None if closure is None else closure()
@@ -114,7 +116,14 @@ class Together(Optimizer):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         for optimizer, state in zip(self.optimizers, state_dict["optimizers"], strict=True):
             optimizer.load_state_dict(state)
-        self.param_groups = [group for optimizer in self.optimizers for group in optimizer.param_groups]
+        self.param_groups = self._groups()
+
+    def _groups(self) -> list[dict[str, Any]]:
+        """The groups themselves, not copies: a schedule changes their learning rates."""
+        groups: list[dict[str, Any]] = []
+        for optimizer in self.optimizers:
+            groups.extend(optimizer.param_groups)
+        return groups
 
 
 def build_optimizer(model: nn.Module, options: TRMOptions) -> Optimizer:

@@ -125,9 +125,9 @@ class TRMOptions:
             on unseen problems: 87 % right where all steps give 98 % (docs/results/scaling.md).
         evaluation_steps: supervision steps at evaluation; as in training by default.
         votes: variants of each problem that are answered; the most frequent answer counts (ARC: 1,000).
-        trajectories: ways of thinking about each of them, all but the first with noise (arXiv 2605.19943).
+        trajectories: through each of them, all but the first with noise (arXiv 2605.19943).
         noise: standard deviation of what is added to each number of y and z at every supervision step.
-        select: which trajectory counts: the one that the halting head trusts most (``halting``), or the one that
+        select: which trajectory counts: the one with the highest halting logit (``halting``), or the one that
             wants to halt first, with which the others stop (``first``, arXiv 2601.19085).
         evaluation_precision: of the matrix products at evaluation, as ``precision`` in training.
         trainer: further arguments of ``transformers.TrainingArguments``.

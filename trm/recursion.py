@@ -17,8 +17,8 @@ from scipy.optimize import anderson
 from torch import Tensor
 
 Hidden = Float[Tensor, "b l d"]
-Latent = Float[Tensor, "b l z"]
-Latents = tuple[Hidden, Latent]  # y, the embedded answer, and z
+Latent = Float[Tensor, "b l dz"]  # dz = d, but n d in multi_scale
+Latents = tuple[Hidden, Latent]  # y, the embedded answer, and z, the latent
 Net = Callable[[Hidden], Hidden]
 Round = Callable[[Hidden, Hidden, Latent], Latents]  # x, y, z -> y, z
 
@@ -43,9 +43,7 @@ def single_z(x: Hidden, y: Hidden, z: Hidden, *, f_z: Net, f_y: Net, n: int, tra
     return z, z
 
 
-def multi_scale(
-    x: Hidden, y: Hidden, z: Float[Tensor, "b l {n}*d"], *, f_z: Net, f_y: Net, n: int, **_: int
-) -> Latents:
+def multi_scale(x: Hidden, y: Hidden, z: Latent, *, f_z: Net, f_y: Net, n: int, **_: int) -> Latents:
     """A latent for each of the n updates (figure 5): z_i <- f(x + y + sum_j z_j) for i = 1..n, y <- f(y + sum_j z_j).
 
     All z_i are kept side by side in the last axis, so that a carry has the same form as elsewhere.
@@ -70,8 +68,10 @@ def fixed_point(x: Hidden, y: Hidden, z: Hidden, *, f_z: Net, f_y: Net, n: int, 
     return f_y(y + z), z
 
 
-def anderson_iteration(f: Net, z: Hidden, evaluations: int) -> Hidden:
-    """An approximate fixed point of f after so many evaluations."""
+def anderson_iteration(
+    f: Callable[[Tensor], Tensor], z: Float[Tensor, "*b d"], evaluations: int
+) -> Float[Tensor, "*b d"]:
+    """An approximate fixed point of f after so many evaluations, of the shape of z, whatever that is."""
     last = z
 
     def residual(flat: np.ndarray) -> np.ndarray:
@@ -94,7 +94,7 @@ def deep_recursion(one_round: Round, x: Hidden, y: Hidden, z: Latent, T: int) ->
     return one_round(x, y, z)
 
 
-def direct(x: Hidden, y: Hidden, z: Latent, *, f_z: Net, f_y: Net, n: int, tracked: int) -> Latents:
+def direct(x: Hidden, y: Hidden, z: Hidden, *, f_z: Net, f_y: Net, n: int, tracked: int) -> Latents:
     """The papers' baseline "direct prediction": y = f(x), once."""
     return f_y(x), z
 

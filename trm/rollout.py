@@ -18,7 +18,7 @@ from jaxtyping import Int
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trm.halting import halting_logits
+from trm.halting import halting_logit
 from trm.modeling import TRMForPuzzles
 from trm.recursion import Latents
 from trm.trajectories import Noise
@@ -29,8 +29,8 @@ class Rollout:
     """What one row said, step by step; an answer that repeats the one before is kept once.
 
     Attributes:
-        halting_logits: [s], after each supervision step (:func:`trm.halting.halting_logits`); above 0 the row wants to
-            halt.
+        halting_logits: [s], after each supervision step (:func:`trm.halting.halting_logit`). Above 0 the row wants to
+            halt. NaN without halting head.
         changed: [k], the steps, from 1, at which the answer was new.
         tokens: [k, c], these answers.
     """
@@ -56,8 +56,8 @@ class Rollout:
 
     def first_halt(self, patience: int) -> int | None:
         """The first step at which the row wanted to halt and its answer had stayed for ``patience`` steps."""
-        wanted = np.flatnonzero((self.halting_logits > 0) & (self.stayed >= patience))
-        return int(wanted[0]) + 1 if len(wanted) else None
+        halts = np.flatnonzero((self.halting_logits > 0) & (self.stayed >= patience))
+        return int(halts[0]) + 1 if len(halts) else None
 
 
 def highest_halting_logit(rollouts: Sequence[Rollout]) -> int:
@@ -70,11 +70,11 @@ class Jobs:
     """Rows that wait for a place, on the host.
 
     Attributes:
-        seeds: [r], of each row's noise; 0 for none.
+        seeds: [b], of each row's noise; 0 for none.
     """
 
-    input_ids: Int[Tensor, "r c"]
-    puzzle_ids: Int[Tensor, " r"]
+    input_ids: Int[Tensor, "b c"]
+    puzzle_ids: Int[Tensor, " b"]
     seeds: NDArray[np.uint64]
 
     def __len__(self) -> int:
@@ -120,10 +120,10 @@ class Slots:
             queue: gives jobs in portions, asked for when places are free; each a multiple of ``together``.
             on_done: called with the numbers of the jobs that were finished by a step.
         """
-        places = max(self.rows // self.together, 1) * self.together
+        room = max(self.rows // self.together, 1) * self.together
         waiting, rows, log = _Waiting(queue), _Rows.none(self.model), _Log()
         while True:
-            if len(rows) < places and (new := waiting.take(places - len(rows))) is not None:
+            if len(rows) < room and (new := waiting.take(room - len(rows))) is not None:
                 rows = rows.joined_by(new, waiting.taken, self.model)
             if not len(rows):
                 return log.rollouts(waiting.taken)
@@ -140,18 +140,23 @@ class Slots:
             sizes = y[:1].numel(), z[:1].numel()
             to_y, to_z = self.noise(rows.seeds, rows.steps).to(y.dtype).split(sizes, dim=1)
             y, z = y + to_y.view(y.shape), z + to_z.view(z.shape)
+
         device = self.model.device
         with torch.autocast(device.type, torch.bfloat16, enabled=self.bfloat16):
             output = self.model(rows.input_ids, (y, z), rows.puzzle_ids)
         assert output.logits is not None
         assert output.carry is not None
-        said = torch.cat((output.logits.argmax(-1).float(), halting_logits(output)[:, None]), dim=1).cpu().numpy()
+
+        # Tokens and halting logit side by side, [b, c + 1], so that the host waits once.
+        said = torch.cat((output.logits.argmax(-1).float(), halting_logit(output)[:, None]), dim=1).cpu().numpy()
         rows.latents = output.carry
         rows.steps += 1
         tokens: NDArray[np.integer] = said[:, :-1].astype(
             np.uint8 if self.model.config.vocabulary_size <= 256 else np.int32
         )
         log.add(rows, tokens, said[:, -1])
+
+        # Rows of one race leave together: [b] -> [b / together, together].
         done = rows.steps == self.steps
         if self.halting:
             done |= (said[:, -1] > 0) & (rows.stayed >= self.patience)
@@ -242,24 +247,24 @@ class _Rows:
 class _Log:
     """Everything that was said, step by step, without any work per row until the end."""
 
-    logits: list[tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]]] = field(default_factory=list)
+    halting_logits: list[tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]]] = field(default_factory=list)
     answered: list[tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.integer]]] = field(default_factory=list)
 
-    def add(self, rows: _Rows, tokens: NDArray[np.integer], logits: NDArray[np.float32]) -> None:
+    def add(self, rows: _Rows, tokens: NDArray[np.integer], halting_logits: NDArray[np.float32]) -> None:
         new = (tokens != rows.before).any(1)
         rows.before = tokens.astype(np.int32)
         rows.stayed = np.where(new, 0, rows.stayed + 1).astype(np.int32)
         steps = rows.steps.copy()
-        self.logits.append((rows.numbers, steps, logits.copy()))
+        self.halting_logits.append((rows.numbers, steps, halting_logits.copy()))
         self.answered.append((rows.numbers[new], steps[new], tokens[new]))
 
     def rollouts(self, count: int) -> list[Rollout]:
         if not count:
             return []
-        _, logits, ends = _by_job(self.logits, count)
+        _, halting_logits, ends = _by_job(self.halting_logits, count)
         steps, tokens, changes = _by_job(self.answered, count)
         return [
-            Rollout(logits[a:b], steps[c:d], tokens[c:d])
+            Rollout(halting_logits[a:b], steps[c:d], tokens[c:d])
             for a, b, c, d in zip(ends, ends[1:], changes, changes[1:], strict=False)
         ]
 

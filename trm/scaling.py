@@ -51,41 +51,35 @@ class Rollouts:
 
     Attributes:
         right: whether the answer after each step is.
-        halting_logits: NaN without halting head.
+        trust: halting logits; NaN without halting head.
         stayed: for how many steps the answer has been the same.
     """
 
     right: Bool[np.ndarray, "p k s"]
-    halting_logits: Float[np.ndarray, "p k s"]
+    trust: Float[np.ndarray, "p k s"]
     stayed: Int[np.ndarray, "p k s"]
 
     @property
     def depth(self) -> int:
         return self.right.shape[2]
 
-    def first_halt(self, patience: int, most: int | None = None) -> Int[np.ndarray, "p k"]:
-        """Steps that each rollout takes, ``most`` at most.
-
-        It halts once its halting logit is above 0 and its answer has stayed for ``patience`` steps.
-        """
+    def sure(self, patience: int, most: int | None = None) -> Int[np.ndarray, "p k"]:
+        """Steps that each rollout takes when it halts as soon as it is sure and has stayed with its answer for
+        ``patience`` steps, or after ``most``."""
         wants = self.wants(patience)
         first = np.where(wants.any(2), wants.argmax(2) + 1, self.depth)
         return np.minimum(first, most or self.depth)
 
     def wants(self, patience: int) -> Bool[np.ndarray, "p k s"]:
-        return (self.halting_logits > 0) & (self.stayed >= patience)
+        return (self.trust > 0) & (self.stayed >= patience)
 
     def chosen(self, steps: Int[np.ndarray, "p k"], ways: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """Of the first ``ways`` rollouts, stopped after ``steps``: whether the one with the highest halting logit is
-        right, and whether any answer of any of them was."""
+        """Of the first ``ways`` rollouts, stopped after ``steps``: whether the most trusted is right, and whether any
+        answer of any of them was."""
         steps = steps[:, :ways]
         ends = steps[:, :, None] - 1
-
-        # What each rollout says where it ends: [p, k].
-        logits = np.take_along_axis(self.halting_logits[:, :ways], ends, 2)[:, :, 0]
-        right = np.take_along_axis(self.right[:, :ways], ends, 2)[:, :, 0]
-
-        best = np.nan_to_num(logits, nan=0.0).argmax(1)
+        trust, right = (np.take_along_axis(all_[:, :ways], ends, 2)[:, :, 0] for all_ in (self.trust, self.right))
+        best = np.nan_to_num(trust, nan=0.0).argmax(1)
         reached = np.arange(self.depth) < steps[:, :, None]
         found = np.asarray((self.right[:, :ways] & reached).any((1, 2)))
         return right[np.arange(len(right)), best], found
@@ -171,8 +165,8 @@ def _by_depth(
     """The model's own trajectory with at most 1, 2, 3 ... steps."""
     points = []
     for most in range(1, rollouts.depth + 1):
-        full = np.full(rollouts.halting_logits.shape[:2], most)
-        steps = full if patience is None else rollouts.first_halt(patience, most)
+        full = np.full(rollouts.trust.shape[:2], most)
+        steps = full if patience is None else rollouts.sure(patience, most)
         name = f"{'' if patience is None else 'at most '}{most} step{'s' if most > 1 else ''}"
         right, any_right = rollouts.chosen(steps, 1)
         points.append(point(name, steps[:, 0], right, any_right, most in doubling(rollouts.depth)))
@@ -181,12 +175,12 @@ def _by_depth(
 
 def _by_trajectories(rollouts: Rollouts, point: Callable[..., Point], patience: int) -> list[Series]:
     """The first 1, 2, 4 ... trajectories, stopped in three ways."""
-    full = np.full(rollouts.halting_logits.shape[:2], rollouts.depth)
+    full = np.full(rollouts.trust.shape[:2], rollouts.depth)
     lines: dict[str, list[Point]] = {"trajectories": [], "trajectories-halting": [], "first": []}
-    for ways in doubling(rollouts.halting_logits.shape[1]):
-        until_halt = rollouts.first_halt(patience)[:, :ways]
-        first = np.repeat(until_halt.min(1, keepdims=True), ways, 1)
-        for key, steps in zip(lines, (full[:, :ways], until_halt, first), strict=True):
+    for ways in doubling(rollouts.trust.shape[1]):
+        until_sure = rollouts.sure(patience)[:, :ways]
+        first = np.repeat(until_sure.min(1, keepdims=True), ways, 1)
+        for key, steps in zip(lines, (full[:, :ways], until_sure, first), strict=True):
             name = f"{ways} trajector{'ies' if ways > 1 else 'y'}"
             lines[key].append(point(name, steps.sum(1), *rollouts.chosen(steps, ways)))
     labels = {
@@ -217,16 +211,16 @@ def _by_votes(
         for count in doubling(solver.votes):
             steps, right, any_right = [], [], []
             for problem, attempts in zip(problems, voted, strict=True):
-                answers, confidences, cost, found = [], [], 0, False
+                answers, trusts, cost, found = [], [], 0, False
                 for attempt in attempts[:count]:
                     [rollout] = attempt.rollouts
                     end = (None if wait is None else rollout.first_halt(wait)) or rollout.steps
                     said = solver.decoded(problem, attempt.variant, rollout.stopped(end))
                     answers.append(said[-1])
-                    confidences.append(probability(float(rollout.halting_logits[end - 1])) or 0.0)
+                    trusts.append(probability(float(rollout.halting_logits[end - 1])) or 0.0)
                     cost += end
                     found = found or any(judge(problem, answer) for answer in said)
-                best = task.combine([vote.answer for vote in rank_votes(answers, confidences)])
+                best = task.combine([vote.answer for vote in rank_votes(answers, trusts)])
                 good = judge(problem, best)
                 steps.append(cost)
                 right.append(good)
@@ -243,17 +237,17 @@ def _judged(
     attempts: list[list[Attempt]],
     judge: Callable[[Problem, Answer | None], bool],
 ) -> Rollouts:
-    right, logits, stayed = [], [], []
+    right, trust, stayed = [], [], []
     for problem, [attempt] in zip(problems, attempts, strict=True):
         said = [solver.decoded(problem, attempt.variant, rollout) for rollout in attempt.rollouts]
         right.append([[judge(problem, answer) for answer in answers] for answers in said])
-        logits.append([rollout.halting_logits for rollout in attempt.rollouts])
+        trust.append([rollout.halting_logits for rollout in attempt.rollouts])
         stayed.append([rollout.stayed for rollout in attempt.rollouts])
-    return Rollouts(np.array(right, dtype=bool), np.array(logits, dtype=np.float32), np.array(stayed))
+    return Rollouts(np.array(right, dtype=bool), np.array(trust, dtype=np.float32), np.array(stayed))
 
 
 def _rows_of(problems: Sequence[Problem], rollouts: Rollouts, patience: int) -> list[dict[str, Any]]:
-    halts, wants = rollouts.first_halt(patience), np.asarray(rollouts.wants(patience).any(2))
+    sure, wants = rollouts.sure(patience), np.asarray(rollouts.wants(patience).any(2))
     found = np.asarray(rollouts.right.any(2))
     first = rollouts.right.argmax(2) + 1
     return [
@@ -261,12 +255,12 @@ def _rows_of(problems: Sequence[Problem], rollouts: Rollouts, patience: int) -> 
             "id": problem.id,
             "orbit": problem.orbit,
             "trajectory": way,
-            "sure_at": int(halts[i, way]) if wants[i, way] else None,
-            "right_when_sure": bool(rollouts.right[i, way, halts[i, way] - 1]),
+            "sure_at": int(sure[i, way]) if wants[i, way] else None,
+            "right_when_sure": bool(rollouts.right[i, way, sure[i, way] - 1]),
             "right_at_end": bool(rollouts.right[i, way, -1]),
             "first_right_at": int(first[i, way]) if found[i, way] else None,
-            "halting_logit": float(rollouts.halting_logits[i, way, -1]),
+            "halting_logit": float(rollouts.trust[i, way, -1]),
         }
         for i, problem in enumerate(problems)
-        for way in range(rollouts.halting_logits.shape[1])
+        for way in range(rollouts.trust.shape[1])
     ]

@@ -3,9 +3,9 @@
 All supervision steps are run and the last answer counts, as in the paper; ``steps`` can be more than in training.
 With ``halting=True`` a problem stops when the halting head takes its answer for right and the answer did not change in
 that step, costs no more from there on, and its place in the batch goes to the next problem. With ``trajectories``
-each problem is answered along several noisy ways, of which the halting head chooses. With ``votes`` it is answered in
-several variants (symmetries), and the most frequent answer counts, as in the paper for ARC; each variant has its
-trajectories.
+each problem is answered along several of them, all but one noisy, and the halting head chooses. With ``votes`` it is
+answered in several variants (symmetries), and the most frequent answer counts, as in the paper for ARC; each variant
+has its trajectories.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from benchmarks.problem import Answer, Problem
 from benchmarks.voting import rank_votes
 from trm import pricing
 from trm.dataset import PuzzleTable
-from trm.halting import halting_logits
+from trm.halting import halting_logit
 from trm.modeling import TRMForPuzzles, check_inputs
 from trm.options import NOISE, PATIENCE, Select
 from trm.rollout import Jobs, Rollout, Slots, highest_halting_logit
@@ -62,6 +62,11 @@ class Attempt:
     variant: int
     rollouts: tuple[Rollout, ...]
 
+    @property
+    def steps(self) -> int:
+        """Supervision steps of all trajectories."""
+        return sum(rollout.steps for rollout in self.rollouts)
+
 
 class TRMSolver:
     """Implements :class:`benchmarks.evaluation.Solver`.
@@ -70,9 +75,9 @@ class TRMSolver:
         steps: supervision steps; the model's own number by default. Direct prediction always takes one.
         halting: stop each problem when the halting head says so and the answer has stayed for ``patience`` steps.
         votes: variants of each problem to answer; fewer where a problem has not so many different ones.
-        trajectories: ways of thinking about each variant, all but the first with noise.
+        trajectories: through each variant, all but the first with noise.
         noise: standard deviation of what is added to each number of y and z (whose mean square is 1).
-        select: ``halting``: the trajectory counts with the highest halting logit at its end; ``first``: the one
+        select: ``halting``: the trajectory counts whose halting logit is highest at its end; ``first``: the one
             that wants to halt first, with which all others stop.
         bfloat16: compute matrix products in it.
 
@@ -116,7 +121,7 @@ class TRMSolver:
     ) -> list[Solution]:
         started = time.perf_counter()
         attempts = self.roll_out(problems, batch_size, on_progress)
-        steps = [sum(r.steps for attempt in of_one for r in attempt.rollouts) for of_one in attempts]
+        steps = [sum(attempt.steps for attempt in of_one) for of_one in attempts]
         per_step = (time.perf_counter() - started) / max(sum(steps), 1)
         combine = self._of_many if self.votes > 1 else self._of_one
         return [
@@ -130,7 +135,7 @@ class TRMSolver:
         batch_size: int = BATCH_SIZE,
         on_progress: Callable[[int], None] | None = None,
     ) -> list[list[Attempt]]:
-        """What the model says along all ways to every problem, before anything is chosen."""
+        """What the model says along all trajectories through every problem, before anything is chosen."""
         races = self.select == "first" and self.trajectories > 1
         slots = Slots(
             self.model,
@@ -160,12 +165,11 @@ class TRMSolver:
             carry = output.carry
             z = self.model.read_out(carry[1][..., -self.model.config.width :])  # the last of several scales
             y_read, z_read = (self.task.decode(problem, logits[0].argmax(-1).cpu()) for logits in (output.logits, z))
-            thoughts.append(Thought(step, y_read, z_read, probability(float(halting_logits(output)[0]))))
+            thoughts.append(Thought(step, y_read, z_read, probability(float(halting_logit(output)[0]))))
         return thoughts
 
     def _jobs(self, problems: Sequence[Problem], rows: int, book: _Book) -> Iterator[Jobs]:
         """All problems in all variants along all trajectories, encoded about a batch at a time."""
-        ways = self.trajectories
         for start, batch in enumerate(batched(problems, rows if self.votes == 1 else 1)):
             if self.votes == 1:
                 variants, owners = [0] * len(batch), list(range(start * rows, start * rows + len(batch)))
@@ -175,12 +179,14 @@ class TRMSolver:
                 owners = [start] * len(variants)
             seeds: list[int] = []
             for owner, variant in zip(owners, variants, strict=True):
-                book.jobs.extend([(owner, variant)] * ways)
-                book.open[owner] += ways
-                seeds.extend(seed_of(problems[owner].id, variant, way) for way in range(ways))
-            yield Jobs(
-                input_ids.repeat_interleave(ways, 0), puzzle_ids.repeat_interleave(ways, 0), np.array(seeds, np.uint64)
-            )
+                book.jobs.extend([(owner, variant)] * self.trajectories)
+                book.open[owner] += self.trajectories
+                seeds.extend(seed_of(problems[owner].id, variant, number) for number in range(self.trajectories))
+
+            # Every variant once for each of its trajectories: [b, c] -> [b k, c].
+            repeated_ids = input_ids.repeat_interleave(self.trajectories, 0)
+            repeated_puzzles = puzzle_ids.repeat_interleave(self.trajectories, 0)
+            yield Jobs(repeated_ids, repeated_puzzles, np.array(seeds, np.uint64))
 
     def _encode(
         self, problems: Sequence[Problem], variants: Sequence[int]
@@ -205,27 +211,36 @@ class TRMSolver:
         return variants, input_ids[variants], puzzle_ids[variants]
 
     def decoded(self, problem: Problem, variant: int, rollout: Rollout) -> list[Answer]:
-        """The answer after every step; one that did not change is the same object."""
+        """The answer after every step, s in all; one that did not change is the same object."""
         rows = torch.from_numpy(rollout.tokens.astype(np.int64))
-        decode = self.task.decode_variant
-        answers = [decode(problem, variant, row) if variant else self.task.decode(problem, row) for row in rows]
         lengths = np.diff(np.append(rollout.changed, rollout.steps + 1)).tolist()
-        return [answer for answer, length in zip(answers, lengths, strict=True) for _ in range(length)]
+
+        answers: list[Answer] = []
+        for row, length in zip(rows, lengths, strict=True):
+            answer = self.task.decode_variant(problem, variant, row) if variant else self.task.decode(problem, row)
+            answers.extend([answer] * length)
+        return answers
 
     def _of_one(self, problem: Problem, attempts: Sequence[Attempt], steps: int, seconds: float) -> Solution:
-        """The trajectory shows what would be answered after each step, and its price: that of all ways so far."""
+        """What would be answered after each step, and its price: that of all trajectories so far."""
         [attempt] = attempts
         rollouts = attempt.rollouts
         answers = [self.decoded(problem, attempt.variant, rollout) for rollout in rollouts]
         price = pricing.supervision_step(self.model.config)
+
         shown, prices = [], []
         for step in range(1, max(r.steps for r in rollouts) + 1):
+            # A trajectory that has halted keeps its last answer and its last logit.
             so_far = [r.halting_logits[min(step, r.steps) - 1] for r in rollouts]
             best = int(np.argmax(so_far)) if len(rollouts) > 1 else 0
             answer = answers[best][min(step, rollouts[best].steps) - 1]
-            way = f", trajectory {best}" if len(rollouts) > 1 else ""
-            shown.append(Step(f"supervision step {step}{way}", answer.text, answer, probability(float(so_far[best]))))
+            which = f", trajectory {best}" if len(rollouts) > 1 else ""
+            shown.append(Step(f"supervision step {step}{which}", answer.text, answer, probability(float(so_far[best]))))
             prices.append(price * sum(min(step, r.steps) for r in rollouts))
+
+        seen: dict[str, Answer] = {}
+        for said in answers:
+            seen |= {answer.text: answer for answer in said}
         return Solution(
             answer=shown[-1].answer,
             flops=prices[-1],
@@ -233,12 +248,12 @@ class TRMSolver:
             steps=steps,
             trajectory=tuple(shown),
             step_flops=tuple(prices),
-            seen=tuple({answer.text: answer for said in answers for answer in said}.values()),
+            seen=tuple(seen.values()),
         )
 
     def _of_many(self, problem: Problem, attempts: Sequence[Attempt], steps: int, seconds: float) -> Solution:
         """Each variant's trajectory with the highest halting logit votes; what is shown is the ranking."""
-        answers, confidences = [], []
+        answers, probabilities = [], []
         seen: dict[str, Answer] = {}
         for attempt in attempts:
             best = attempt.rollouts[highest_halting_logit(attempt.rollouts)]
@@ -247,8 +262,8 @@ class TRMSolver:
                 seen |= {answer.text: answer for answer in said}
                 if rollout is best:
                     answers.append(said[-1])
-                    confidences.append(probability(float(rollout.halting_logits[-1])) or 0.0)
-        ranked = rank_votes(answers, confidences)
+                    probabilities.append(probability(float(rollout.halting_logits[-1])) or 0.0)
+        ranked = rank_votes(answers, probabilities)
         return Solution(
             answer=self.task.combine([vote.answer for vote in ranked]),
             flops=steps * pricing.supervision_step(self.model.config),
@@ -281,8 +296,8 @@ class _Book:
             self.on_progress(self.finished)
 
 
-def probability(logit: float) -> float | None:
+def probability(halting_logit: float) -> float | None:
     """The sigmoid of a halting logit; ``None`` for NaN, where there is no halting head."""
-    if math.isnan(logit):
+    if math.isnan(halting_logit):
         return None
-    return 1 / (1 + math.exp(-logit)) if logit > -700 else 0.0
+    return 1 / (1 + math.exp(-halting_logit)) if halting_logit > -700 else 0.0

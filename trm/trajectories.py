@@ -32,7 +32,7 @@ class Noise:
         self.scale = scale
         self.places = table.to(device).unfold(0, size, 1)
 
-    def __call__(self, seeds: NDArray[np.uint64], steps: NDArray[np.int32]) -> Float[Tensor, "b s"]:
+    def __call__(self, seeds: NDArray[np.uint64], steps: NDArray[np.int32]) -> Float[Tensor, "b n"]:
         """Zeros for rows of seed 0."""
         device = self.places.device
         start = mixed(seeds + steps.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)) % np.uint64(len(self.places))

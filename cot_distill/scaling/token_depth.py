@@ -150,7 +150,7 @@ def _written(solver: CausalLMSolver, prompts: Sequence[list[int]], way: Way, bat
         finished, depth = ids[-1] in generator.ends, sum(steps) / len(steps)
         found[index] = Completion(text, len(ids), len(prompts[index]), finished, tuple(ids), depth=depth)
 
-    halting = {"depth": "fixed"} if way.sure is None else {"depth": "adaptive", "sure": way.sure}
+    halting = {"depth": "fixed"} if way.sure is None else {"depth": "adaptive", "halting_threshold": way.sure}
     asked = [prompts[index] for index in fitting]
     model.write(asked, generator.ends, batch_size, keep, max_new_tokens=solver.max_new_tokens, **halting)
     return [found[index] for index in range(len(prompts))]

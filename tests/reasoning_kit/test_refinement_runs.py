@@ -31,7 +31,7 @@ from reasoning_kit.studies.autoregressive.cache_policies import (
 from reasoning_kit.studies.autoregressive.command import _traces, bench_refinement
 from reasoning_kit.studies.autoregressive.difficulty import token_kinds
 from reasoning_kit.studies.autoregressive.page import _price, refinement_page
-from trm.autoregressive.configuration import Mode, Policy
+from trm.autoregressive.choices import Mode, Policy
 
 SMALL = [
     "model.width=16", "model.inner=32", "model.heads=2", "model.key_value_heads=1", "model.layers=2", "train_size=40",

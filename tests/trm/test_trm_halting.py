@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from trm.configuration import TRMConfig
-from trm.halting import Carry, halting_logits, halts, minimum_steps, replace_halted
+from trm.halting import Carry, halting_logit, halts, minimum_steps, replace_halted
 from trm.losses import continue_target, supervision_loss
 from trm.modeling import TRMForPuzzles, TRMOutput
 from trm.supervision import DeepSupervision
@@ -45,7 +45,7 @@ def test_hrm_halts_where_halting_is_worth_more_than_going_on():
         halting_logit=torch.tensor([1.0, 1.0, -2.0, -3.0, 0.5]),
         continue_logit=torch.tensor([0.9, 1.1, -2.1, -2.0, 0.5]),
     )
-    assert (halting_logits(output) > 0).tolist() == [True, False, True, False, False]
+    assert (halting_logit(output) > 0).tolist() == [True, False, True, False, False]
     steps = torch.tensor([1, 3, 1, 2, 3])
     assert halts(steps, output, torch.tensor([2, 0, 0, 0, 0]), most=3).tolist() == [False, True, True, False, True]
 

@@ -17,7 +17,7 @@ def double(h):
 
 
 def values(*numbers):
-    return [torch.tensor([float(number)]) for number in numbers]
+    return [torch.tensor([[[float(number)]]]) for number in numbers]
 
 
 class Recorder:
@@ -72,11 +72,12 @@ def test_the_single_latent_is_the_answer():
 def test_multi_scale_by_hand():
     """z = (3, 4), x = 1, y = 2: z1 = 2(3 + 3 + 4) = 20; z2 = 2(3 + 20 + 4) = 54; y = 2(2 + 74) = 152."""
     x, y = values(1, 2)
-    y1, z1 = build_round("multi_scale", double, double, 2, 3)(x, y, torch.tensor([3.0, 4.0]))
-    assert z1.tolist() == [20, 54]
+    y1, z1 = build_round("multi_scale", double, double, 2, 3)(x, y, torch.tensor([[[3.0, 4.0]]]))
+    assert z1.flatten().tolist() == [20, 54]
     assert y1.item() == 152
     # with two networks: y = 10(2 + 74)
-    assert build_round("multi_scale", double, lambda h: 10 * h, 2, 3)(x, y, torch.tensor([3.0, 4.0]))[0].item() == 760
+    one_round = build_round("multi_scale", double, lambda h: 10 * h, 2, 3)
+    assert one_round(x, y, torch.tensor([[[3.0, 4.0]]]))[0].item() == 760
     assert evaluations_of("multi_scale", T=2, n=3, tracked=4) == [
         ("z", False), ("z", False), ("z", False), ("y", False), ("z", True), ("z", True), ("z", True), ("y", True),
     ]  # fmt: skip

@@ -180,7 +180,7 @@ def test_trajectory_0_is_what_one_trajectory_gives(task, problems, trained):
 
 
 @pytest.mark.parametrize("halting", [False, True])
-def test_the_most_trusted_trajectory_counts_and_all_are_paid(task, problems, trained, halting):
+def test_the_trajectory_with_the_highest_halting_logit_counts_and_all_are_paid(task, problems, trained, halting):
     solver = TRMSolver(trained, task, trajectories=4, halting=halting)
     price = pricing.supervision_step(trained.config)
     for problem, [attempt], solution in zip(

@@ -8,7 +8,7 @@ query, a key and a value; its own key and value always take part, those of the p
 - from the very first pass (:class:`FirstPass`), whatever the depth;
 - from a cache (:class:`trm.autoregressive.cache.SlotCache`), one token at a time.
 
-Axes are named as in :mod:`benchmarks.shapes`; m counts remembered positions.
+Shapes: b rows, l positions, k remembered positions, h heads, e numbers of a head.
 """
 
 from __future__ import annotations
@@ -26,8 +26,7 @@ from torch import Tensor
 from trm.layers import Rotary
 
 Heads = Float[Tensor, "b l h e"]
-Mask = Bool[Tensor, "b m"] | Int[Tensor, "b m"]  # which columns hold no padding
-Memory = dict[int, tuple[Float[Tensor, "b m h e"], Float[Tensor, "b m h e"]]]  # layer -> keys, values
+Memory = dict[int, tuple[Float[Tensor, "b k h e"], Float[Tensor, "b k h e"]]]  # layer -> keys, values
 
 
 @dataclass(frozen=True)
@@ -86,7 +85,7 @@ class Committed:
     """
 
     def __init__(
-        self, memory: Memory, seen: Bool[Tensor, "b l m"], keep: Callable[[At, Heads, Heads], None] | None = None
+        self, memory: Memory, seen: Bool[Tensor, "b l k"], keep: Callable[[At, Heads, Heads], None] | None = None
     ) -> None:
         self.memory, self.seen, self.keep = memory, seen, keep
 
@@ -123,9 +122,9 @@ def attend_to_memory(
     q: Heads,
     k: Heads,
     v: Heads,
-    keys: Float[Tensor, "b m h e"],
-    values: Float[Tensor, "b m h e"],
-    seen: Bool[Tensor, "b l m"],
+    keys: Float[Tensor, "b k h e"],
+    values: Float[Tensor, "b k h e"],
+    seen: Bool[Tensor, "b l k"],
 ) -> Heads:
     """softmax over the remembered keys that are seen and the position's own key, in proportion of which values mix."""
     queries = q.transpose(1, 2) / math.sqrt(q.shape[-1])

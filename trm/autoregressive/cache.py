@@ -22,9 +22,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from trm.autoregressive.attention import At, Heads, attend_to_memory
+from trm.autoregressive.choices import Policy
 from trm.autoregressive.configuration import AutoregressiveTRMConfig
 from trm.autoregressive.recursion import role
-from trm.autoregressive.shape import Policy
 
 
 def slots(config: AutoregressiveTRMConfig, policy: Policy) -> int:
@@ -57,7 +57,7 @@ class SlotCache:
     columns: list[int]
     steps: list[int]
     writers: list[int]
-    seen: Bool[Tensor, "b window"]
+    seen: Bool[Tensor, "b k"]
 
     def __init__(self, config: AutoregressiveTRMConfig, policy: Policy, like: Tensor, rows: int, capacity: int) -> None:
         self.config, self.policy = config, policy
@@ -75,17 +75,17 @@ class SlotCache:
     def nbytes(self) -> int:
         return self.keys.nbytes + self.values.nbytes
 
-    def reserve(self, capacity: int) -> None:
+    def reserve(self, tokens: int) -> None:
         """Hold at least so many tokens; at least doubles, so that growing is cheap on the whole."""
-        if capacity > self.capacity:
-            more = max(capacity, 2 * self.capacity) - self.capacity
-            self.keys, self.values = (
-                torch.cat((each, each.new_zeros(*each.shape[:3], more, *each.shape[4:])), dim=3)
-                for each in (self.keys, self.values)
-            )
+        if tokens <= self.capacity:
+            return
+
+        more = max(tokens, 2 * self.capacity) - self.capacity
+        empty = self.keys.new_zeros(*self.keys.shape[:3], more, *self.keys.shape[4:])
+        self.keys, self.values = torch.cat((self.keys, empty), dim=3), torch.cat((self.values, empty), dim=3)
 
     def at_work(
-        self, columns: Sequence[int], steps: Sequence[int], writers: Sequence[int], seen: Bool[Tensor, "b window"]
+        self, columns: Sequence[int], steps: Sequence[int], writers: Sequence[int], seen: Bool[Tensor, "b k"]
     ) -> None:
         """Set what the rows work on during the next supervision step.
 
@@ -105,7 +105,7 @@ class SlotCache:
         rows_, columns, steps = (self._tensor(each) for each in chosen)
         return rows_, columns, steps
 
-    def _tensor(self, numbers: Sequence[int]) -> Int[Tensor, " r"]:
+    def _tensor(self, numbers: Sequence[int]) -> Int[Tensor, " n"]:
         return torch.tensor(numbers, dtype=torch.long, device=self.keys.device)
 
     def __call__(self, at: At, q: Heads, k: Heads, v: Heads) -> Heads:
@@ -131,7 +131,7 @@ class SlotCache:
         self.keys[:, :, row, : keys.shape[2]] = keys
         self.values[:, :, row, : values.shape[2]] = values
 
-    def finish(self, rows: Sequence[int], steps: Sequence[int]) -> None:
+    def commit(self, rows: Sequence[int], steps: Sequence[int]) -> None:
         """The current tokens of ``rows`` halt after so many steps: under ``per_depth`` later passes read the last."""
         if self.policy != "per_depth":
             return
@@ -143,7 +143,7 @@ class SlotCache:
                 by_step = kept.view(most, passes, *kept.shape[1:])
                 by_step[count:, :, :, at, columns] = by_step[count - 1, :, :, at, columns]
 
-    def _read(self, kept: Tensor, at: At, window: slice) -> Float[Tensor, "b window h e"]:
+    def _read(self, kept: Tensor, at: At, window: slice) -> Float[Tensor, "b k h e"]:
         if self.policy != "per_depth":
             return kept[self._role(at), at.layer, :, window]
         slot = self._step * self.config.passes + at.index

@@ -6,27 +6,26 @@ class. The names ``T``, ``n`` and supervision steps are TRM's (arXiv 2510.04871,
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar
 
 from transformers import PretrainedConfig
 
 from benchmarks.errors import UserError
-from trm.autoregressive.ladder import rung as settings_of
-from trm.autoregressive.pricing import RefinementPrice
-from trm.autoregressive.shape import (
+from trm.autoregressive.choices import (
+    PARTNERS,
+    Depth,
     Gradient,
     Halting,
     Mode,
+    Norm,
     Policy,
-    RefinementShape,
     Streams,
     TrainingDepth,
     TrainingSweeps,
 )
+from trm.autoregressive.ladder import rung as settings_of
+from trm.autoregressive.pricing import RefinementPrice
 from trm.options import check_counts, check_kinds
-
-Norm = Literal["post", "pre"]
-Depth = Literal["fixed", "adaptive"]
 
 SIZES = {
     "vocab_size": 1,
@@ -42,7 +41,19 @@ SIZES = {
 }
 
 
-class AutoregressiveTRMConfig(RefinementShape, PretrainedConfig):
+KINDS = {
+    "streams": Streams,
+    "norm": Norm,
+    "gradient": Gradient,
+    "halting": Halting,
+    "training_depth": TrainingDepth,
+    "training_mode": Mode,
+    "training_sweeps": TrainingSweeps,
+    "depth": Depth,
+}
+
+
+class AutoregressiveTRMConfig(PretrainedConfig):
     """Configuration of :class:`trm.autoregressive.modeling.AutoregressiveTRMForCausalLM`.
 
     Attributes:
@@ -106,7 +117,7 @@ class AutoregressiveTRMConfig(RefinementShape, PretrainedConfig):
     depth: Depth = "fixed"
     halting_probability: float = 0.5
 
-    def __new__(cls, *_: Any, **given: Any) -> Self:
+    def __new__(cls, *_: Any, **given: Any) -> AutoregressiveTRMConfig:
         config = super().__new__(cls)
         if "rung" in given:  # beside which what is given must not give way, be it a default
             vars(config)["_given"] = frozenset(given)
@@ -121,6 +132,26 @@ class AutoregressiveTRMConfig(RefinementShape, PretrainedConfig):
                     setattr(self, name, value)
             self.rung = None  # what it stands for is what is saved
         self.check()
+
+    @property
+    def policy(self) -> Policy:
+        """What is kept of a token when decoding."""
+        mode = "parallel" if self.sweeps == 1 and self.training_mode == "jacobi" else self.training_mode
+        return self.cache_policy or PARTNERS[mode]
+
+    @property
+    def passes(self) -> int:
+        """Evaluations of a network in one supervision step: T (n + 1), or T for a single stream."""
+        return self.T * (self.n + 1) if self.streams == "dual" else self.T
+
+    @property
+    def tracked(self) -> int:
+        """Those with gradient in training."""
+        return self.n + 1 if self.streams == "dual" and self.gradient == "last_round" else self.passes
+
+    @property
+    def networks(self) -> int:
+        return 1 if self.tied else self.passes
 
     @property
     def num_key_value_heads(self) -> int:
@@ -140,15 +171,15 @@ class AutoregressiveTRMConfig(RefinementShape, PretrainedConfig):
             raise UserError(
                 f"the rung '{self.rung}' comes too late.", where="rung", cure="Give it to a new configuration."
             )
-        kinds = {
-            "streams": Streams, "norm": Norm, "gradient": Gradient, "halting": Halting,
-            "training_depth": TrainingDepth, "training_mode": Mode, "training_sweeps": TrainingSweeps,
-            "depth": Depth,
-        }  # fmt: skip
-        if self.cache_policy is not None:
-            kinds["cache_policy"] = Policy
+        kinds = KINDS if self.cache_policy is None else KINDS | {"cache_policy": Policy}
         check_kinds(self, kinds)
         check_counts(self, SIZES)
+        self._check_network()
+        self._check_training()
+        self._check_halting()
+
+    def _check_network(self) -> None:
+        """Sizes and passes that fit together."""
         if self.hidden_size % (2 * self.num_attention_heads):
             raise UserError(
                 f"a width of {self.hidden_size} cannot be split into {self.num_attention_heads} heads of even size.",
@@ -157,6 +188,9 @@ class AutoregressiveTRMConfig(RefinementShape, PretrainedConfig):
             )
         if self.streams == "dual" and self.n < 1:
             raise UserError("n is 0, so z would never change.", where="n", cure="Give 1 or more, or streams=single.")
+
+    def _check_training(self) -> None:
+        """Depths and sweeps, where they are drawn."""
         if self.training_depth != "full" and self.supervision_steps == 1:
             raise UserError(
                 "there is one supervision step only.", where="training_depth", cure="Give full, or more of them."
@@ -167,6 +201,9 @@ class AutoregressiveTRMConfig(RefinementShape, PretrainedConfig):
                 where="training_sweeps",
                 cure="Give training_mode=jacobi with 3 sweeps or more, or training_sweeps=fixed.",
             )
+
+    def _check_halting(self) -> None:
+        """A head, where something asks it."""
         if self.halting == "act" and (self.streams == "dual" or not self.tied or self.supervision_steps > 1):
             raise UserError(
                 "ACT halts passes of one tied stream in one supervision step.",
@@ -175,7 +212,7 @@ class AutoregressiveTRMConfig(RefinementShape, PretrainedConfig):
             )
         if not 0 < self.halting_probability < 1:
             raise UserError(
-                f"{self.halting_probability} is no probability between 0 and 1.",
+                f"halting_probability must lie between 0 and 1, not {self.halting_probability}.",
                 where="halting_probability",
                 cure="For example 0.9.",
             )

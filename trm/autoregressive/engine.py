@@ -18,48 +18,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from benchmarks.errors import UserError
-from trm.autoregressive.backbone import RefiningLM
 from trm.autoregressive.cache import SlotCache
-from trm.autoregressive.configuration import Depth
+from trm.autoregressive.choices import EXACT, Policy
 from trm.autoregressive.lockstep import adaptive, fill_only
-from trm.autoregressive.shape import EXACT, Policy
-from trm.options import check_counts, check_kinds
+from trm.autoregressive.options import Decoding
+from trm.autoregressive.outputs import LanguageModel
+from trm.autoregressive.recursion import Hidden
 
 PREFILLED = 1024  # positions of prompts that are refined together, ahead of the rows that take them
-
-
-@dataclass(frozen=True)
-class Decoding:
-    """How to decode.
-
-    Attributes:
-        max_new_tokens: per prompt; fewer where the model's context ends before, but one at least.
-        policy: what is kept of a token; ``None``: the model's own.
-        depth: ``fixed`` or ``adaptive`` halting; ``None``: the model's own.
-        sure: halting probability above which a token halts; ``None``: the model's own.
-        parallel_prefill: refine prompts all at once also where that is not exact (``committed`` and ``last_of_role``).
-        batch_size: rows.
-        lock_step: rows wait for each other, to compare.
-        temperature: 0 is greedy.
-        top_p: nucleus sampling.
-        seed: of sampling; each prompt draws from its own generator, so that batches do not matter.
-    """
-
-    max_new_tokens: int
-    policy: Policy | None = None
-    depth: Depth | None = None
-    sure: float | None = None
-    parallel_prefill: bool = False
-    batch_size: int = 32
-    lock_step: bool = False
-    temperature: float = 0.0
-    top_p: float = 1.0
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        check_counts(self, {"max_new_tokens": 1, "batch_size": 1})
-        given = {"policy": Policy, "depth": Depth}
-        check_kinds(self, {name: kind for name, kind in given.items() if getattr(self, name) is not None})
 
 
 @dataclass
@@ -117,7 +83,7 @@ class Engine:
         cache: keys and values of all rows.
     """
 
-    def __init__(self, model: RefiningLM, options: Decoding) -> None:
+    def __init__(self, model: LanguageModel, options: Decoding) -> None:
         self.model, self.backbone, self.options = model.eval(), model.model, options
         self.policy: Policy = options.policy or model.config.policy
         self.adaptive = (options.depth or model.config.depth) == "adaptive"
@@ -158,8 +124,8 @@ class Engine:
         seeds = [hash((self.options.seed, index)) % 2**63 for index in range(len(prompts))]
         self._generators = [torch.Generator().manual_seed(seed) for seed in seeds]
         count = min(self.options.batch_size, len(prompts))
-        capacity = max(len(prompt) + self._most(prompt) for prompt in prompts)
-        self.cache = SlotCache(self.model.config, self.policy, self.model.lm_head.weight, count, capacity)
+        room = max(len(prompt) + self._most(prompt) for prompt in prompts)
+        self.cache = SlotCache(self.model.config, self.policy, self.model.lm_head.weight, count, room)
         self._rows = [Row() for _ in range(count)]
         start = self.backbone.recursion.start(self.backbone.embed(self._tensor([[0]] * count)))
         self._state = start[0].clone(), start[1].clone()
@@ -209,19 +175,27 @@ class Engine:
         """One supervision step of every row that does not wait."""
         rows = self._rows
         active = [index for index, row in enumerate(rows) if row.active]
+
+        # The token that each row refines now: [b, 1] ids -> x [b, 1, d].
         columns = self._tensor([[row.column] for row in rows])
-        x = self.backbone.embed(self._tensor([[row.ids[row.column]] for row in rows]))
-        fresh = self._tensor([[[row.step == 0]] for row in rows])
-        working = self._tensor([[[row.active]] for row in rows])
-        state = tuple(
-            torch.where(fresh, start, each)
-            for start, each in zip(self.backbone.recursion.start(x), self._state, strict=True)
-        )
+        tokens = self._tensor([[row.ids[row.column]] for row in rows])
+        x = self.backbone.embed(tokens)
+
+        # A row at step 0 starts from the initial state, the others go on from theirs: [b, 1, d] each.
+        is_first_step = self._tensor([[[row.step == 0]] for row in rows])
+        start_y, start_z = self.backbone.recursion.start(x)
+        old_y = torch.where(is_first_step, start_y, self._state[0])
+        old_z = torch.where(is_first_step, start_z, self._state[1])
+
+        # Each row sees the columns before its own.
         seen = torch.arange(max(row.column for row in rows), device=columns.device) < columns
         self.cache.at_work([row.column for row in rows], [row.step for row in rows], active, seen)
         angles = self.backbone.angles(columns)
-        (y, z), _ = self.backbone.recursion(x, (state[0], state[1]), angles, self.cache, 0)
-        self._state = torch.where(working, y, state[0]), torch.where(working, z, state[1])
+        (y, z), _ = self.backbone.recursion(x, (old_y, old_z), angles, self.cache, 0)
+
+        # Rows that wait keep their state.
+        is_working = self._tensor([[[row.active]] for row in rows])
+        self._state = torch.where(is_working, y, old_y), torch.where(is_working, z, old_z)
         for index in active:
             rows[index].step += 1
         self.ticks += 1
@@ -236,7 +210,7 @@ class Engine:
         may_halt = self._may_halt(answer, best)
         most = self.model.config.supervision_steps
         halted = [i for i in active if self._rows[i].step >= most or (self._rows[i].predicts and may_halt[i])]
-        self.cache.finish(halted, [self._rows[i].step for i in halted])
+        self.cache.commit(halted, [self._rows[i].step for i in halted])
         for index in halted:
             self._rows[index].logits, self._rows[index].best = logits[index], best[index]
         if self.options.lock_step and any(row.active for row in self._rows):
@@ -246,11 +220,11 @@ class Engine:
             if row.logits is not None:
                 self._move_on(index, row, row.logits)
 
-    def _may_halt(self, answer: Tensor, best: Sequence[int]) -> list[bool]:
+    def _may_halt(self, answer: Hidden, best: Sequence[int]) -> list[bool]:
         if self._targets is not None:
             return [token == self._target(row) for token, row in zip(best, self._rows, strict=True)]
         if self.adaptive:
-            return adaptive(self.backbone, self.options.sure)(answer, 0).tolist()
+            return adaptive(self.backbone, self.options.halting_threshold)(answer, 0).tolist()
         return [False] * len(self._rows)
 
     def _target(self, row: Row) -> int | None:

@@ -3,6 +3,8 @@
 ``blocks`` is what a token costs at inference: evaluations of a transformer block, the passes of all supervision steps
 times the blocks of a network. Except for the smallest GPT, which has as many parameters as the recursive models and so
 fewer passes, all rungs have the same; what they cost in training differs (gradients), which budgets in FLOPs settle.
+
+Light: a report asks every record whether its model thinks before a token, so neither torch nor transformers is loaded.
 """
 
 from __future__ import annotations
@@ -15,9 +17,9 @@ from benchmarks.errors import UserError, did_you_mean
 LAYERS = 2  # blocks of a network, TRM's
 STEPS = 4  # supervision steps of the rungs that have them
 SINGLE = {"streams": "single", "supervision_steps": 1, "halting": "none"}
+DUAL = {"streams": "dual", "num_hidden_layers": LAYERS}
 # Of AutoregressiveTRMConfig, which a test holds them to.
 DEFAULTS = {"streams": "dual", "tied": True, "T": 2, "n": 3, "supervision_steps": 4}
-DUAL = {"streams": "dual", "num_hidden_layers": LAYERS}
 
 
 def ladder(blocks: int = 16) -> dict[str, dict[str, Any]]:

@@ -14,15 +14,12 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from trm.autoregressive.attention import FirstPass, Mask, SamePass
-from trm.autoregressive.backbone import Backbone, RefiningLM
+from trm.autoregressive.attention import FirstPass, SamePass
 from trm.autoregressive.cache import SlotCache
-from trm.autoregressive.outputs import RefinedOutput
+from trm.autoregressive.choices import EXACT
+from trm.autoregressive.outputs import INITIAL_CAPACITY, Backbone, LanguageModel, RefinedOutput
 from trm.autoregressive.recursion import Hidden, positions_of
 from trm.autoregressive.sequence import refine
-from trm.autoregressive.shape import EXACT
-
-INITIAL_CAPACITY = 64  # tokens that a cache can hold at first, at least
 
 # Which rows may halt, given their answers [b, 1, d] and the column that they work on.
 Rule = Callable[[Hidden, int], Bool[Tensor, " b"]]
@@ -34,12 +31,12 @@ def fixed() -> Rule:
 
 
 def adaptive(backbone: Backbone, halting_threshold: float | None = None) -> Rule:
-    """Until the halting probability is above ``halting_threshold``; the model's own, if not given."""
+    """Until the halting probability is above ``halting_threshold``, or the model's own ``halting_probability``."""
     threshold = backbone.config.halting_probability if halting_threshold is None else halting_threshold
-    return lambda answer, column: backbone.halting_logit(answer)[:, 0].sigmoid() > threshold
+    return lambda answer, column: backbone.halting_logits(answer)[:, 0].sigmoid() > threshold
 
 
-def oracle(model: RefiningLM, targets: Int[Tensor, "b l"]) -> Rule:
+def oracle(model: LanguageModel, targets: Int[Tensor, "b l"]) -> Rule:
     """Until the most probable token is the right one: the fewest steps that any halting head could take.
 
     Args:
@@ -52,7 +49,7 @@ def walk(
     backbone: Backbone,
     cache: SlotCache,
     input_ids: Int[Tensor, "b l"],
-    mask: Bool[Tensor, "b m"],
+    mask: Bool[Tensor, "b k"],
     first: int,
     halts: Rule,
 ) -> tuple[Hidden, Int[Tensor, "b l"]]:
@@ -64,11 +61,12 @@ def walk(
         halts: which rows are done with their token after a step.
 
     Returns:
-        the answers, [b, l, d], and how many supervision steps each took.
+        the answers, [b, l, d], and how many supervision steps each took, [b, l].
     """
     count = input_ids.shape[1]
     cache.reserve(first + count)
     positions = positions_of(mask)
+
     answers, steps = [], []
     for column in range(first, first + count):
         token = input_ids[:, column - first, None]
@@ -83,35 +81,44 @@ def _refine_column(
     cache: SlotCache,
     tokens: Int[Tensor, "b 1"],
     positions: Int[Tensor, "b 1"],
-    mask: Bool[Tensor, "b m"],
+    mask: Bool[Tensor, "b k"],
     column: int,
     halts: Rule,
 ) -> tuple[Float[Tensor, "b 1 d"], Int[Tensor, " b"]]:
-    """One token of every row, until all rows are done with theirs."""
+    """One token of every row, until all rows are done with theirs: answers [b, 1, d] and steps [b]."""
     most, batch = backbone.config.supervision_steps, len(tokens)
     x, angles = backbone.embed(tokens), backbone.angles(positions)
     y, z = backbone.recursion.start(x)
     running, steps = mask[:, column], torch.zeros_like(tokens[:, 0])
+
     for step in range(most):
         cache.at_work([column] * batch, [step] * batch, running.nonzero()[:, 0].tolist(), mask[:, :column])
         (new_y, new_z), _ = backbone.recursion(x, (y, z), angles, cache, step)
+
+        # A row that has halted keeps its state: [b] -> [b, 1, 1].
         y = torch.where(running[:, None, None], new_y, y)
         z = torch.where(running[:, None, None], new_z, z)
         steps = steps + running
         running = running & ~halts(backbone.read_out(y), column)
         if step < most - 1 and not bool(running.any()):
             break
+
     rows = mask[:, column].nonzero()[:, 0]
-    cache.finish(rows.tolist(), steps[rows].tolist())
+    cache.commit(rows.tolist(), steps[rows].tolist())
     return backbone.read_out(y), steps
 
 
 def prefill(
-    backbone: Backbone, cache: SlotCache, input_ids: Int[Tensor, "b l"], mask: Mask | None, rows: slice
+    backbone: Backbone,
+    cache: SlotCache,
+    input_ids: Int[Tensor, "b l"],
+    mask: Bool[Tensor, "b l"] | None,
+    rows: slice,
 ) -> Hidden:
-    """Refine a prompt all at once and fill the cache; exact under the policies of :data:`EXACT` alone.
+    """Refine a prompt all at once and fill the cache; exact under the policies of ``EXACT`` alone.
 
     Args:
+        mask: which tokens are no padding; ``None``: all.
         rows: of the cache.
 
     Returns:
@@ -121,6 +128,7 @@ def prefill(
     real = torch.ones_like(input_ids, dtype=torch.bool) if mask is None else mask
     positions, keep = positions_of(real), partial(cache.fill, rows)
     attend = FirstPass(real, keep) if cache.policy == "first_depth" else SamePass(mask, keep)
+
     with torch.no_grad():
         x, steps = backbone.embed(input_ids), backbone.config.supervision_steps
         refined = refine(backbone.recursion, x, backbone.angles(positions), attend, False, steps)
@@ -128,12 +136,17 @@ def prefill(
 
 
 @torch.no_grad()
-def fill_only(backbone: Backbone, cache: SlotCache, input_ids: Int[Tensor, "b l"], mask: Mask | None = None) -> None:
-    """:func:`prefill` where nobody asks for the prompt's own answers: ``first_depth`` keeps what its first pass makes,
-    so that the other passes need not be."""
+def fill_only(
+    backbone: Backbone, cache: SlotCache, input_ids: Int[Tensor, "b l"], mask: Bool[Tensor, "b l"] | None = None
+) -> None:
+    """:func:`prefill` where nobody asks for the prompt's own answers.
+
+    ``first_depth`` keeps what its first pass makes, so that the other passes need not be.
+    """
     if cache.policy != "first_depth":
         prefill(backbone, cache, input_ids, mask, slice(None))
         return
+
     cache.reserve(input_ids.shape[1])
     positions = positions_of(torch.ones_like(input_ids) if mask is None else mask)
     attend = SamePass(mask, partial(cache.fill, slice(None)))
@@ -144,7 +157,7 @@ def fill_only(backbone: Backbone, cache: SlotCache, input_ids: Int[Tensor, "b l"
 def extend(
     backbone: Backbone,
     input_ids: Int[Tensor, "b l"],
-    attention_mask: Mask | None,
+    attention_mask: Int[Tensor, "b k"] | None,
     cache: SlotCache | None,
     last_only: bool = False,
 ) -> RefinedOutput:
@@ -152,8 +165,11 @@ def extend(
 
     Args:
         input_ids: those that the cache does not hold yet.
-        attention_mask: of all columns, [b, m]; padding is on the left.
+        attention_mask: of all columns, [b, k]; padding is on the left.
         last_only: the answer of the last column is enough.
+
+    Returns:
+        the answers [b, l, d], or [b, 1, d] with ``last_only``, and the cache.
     """
     config, (batch, count) = backbone.config, input_ids.shape
     if attention_mask is None:
@@ -161,9 +177,11 @@ def extend(
         attention_mask = torch.ones(batch, held + count, dtype=torch.long, device=input_ids.device)
     mask = attention_mask.bool()
     first = mask.shape[1] - count
+
     answers = []
     if cache is None:
-        cache = SlotCache(config, config.policy, backbone.embedding.weight, batch, max(INITIAL_CAPACITY, 2 * count))
+        capacity = max(INITIAL_CAPACITY, 2 * count)
+        cache = SlotCache(config, config.policy, backbone.embedding.weight, batch, capacity)
         if count > 1:  # the last token of the prompt makes a prediction and may halt
             prompt, before = input_ids[:, :-1], mask[:, : first + count - 1]
             if config.policy in EXACT and last_only:
@@ -173,6 +191,8 @@ def extend(
             else:
                 answers.append(walk(backbone, cache, prompt, before, first, fixed())[0])
             input_ids, first = input_ids[:, -1:], first + count - 1
+
+    # What is left is refined column by column, and may halt.
     halts = adaptive(backbone) if config.depth == "adaptive" else fixed()
     answers.append(walk(backbone, cache, input_ids, mask, first, halts)[0])
     cache.held = mask.shape[1]

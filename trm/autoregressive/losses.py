@@ -31,9 +31,11 @@ def deep_supervision_loss(
         labels: not shifted; -100 where nothing is learned.
         num_items_in_batch: what sums are divided by, where the batch comes in parts; otherwise its labels.
     """
+    # The label of a position is the token behind it: [b, l], of the positions that have logits.
     kept = outputs.logits.shape[1]
     targets = F.pad(labels, (0, 1), value=IGNORE)[:, 1:][:, -kept:].to(outputs.logits.device)
-    asked = targets != IGNORE
+    labelled = targets != IGNORE
+
     total = outputs.logits.new_zeros((), dtype=torch.float32)
     for index, logits in enumerate(outputs.step_logits):
         total = total + F.cross_entropy(
@@ -42,9 +44,10 @@ def deep_supervision_loss(
         if outputs.halting_logits is not None:
             right = (logits.argmax(-1) == targets).float()
             guess = F.binary_cross_entropy_with_logits(outputs.halting_logits[index], right, reduction="none")
-            total = total + HALTING_WEIGHT * (guess * asked).sum()
+            total = total + HALTING_WEIGHT * (guess * labelled).sum()
     total = total / len(outputs.step_logits)
     if outputs.ponder is not None:
-        total = total + ponder_cost * (outputs.ponder * asked).sum()
-    count = asked.sum() if num_items_in_batch is None else num_items_in_batch
+        total = total + ponder_cost * (outputs.ponder * labelled).sum()
+
+    count = labelled.sum() if num_items_in_batch is None else num_items_in_batch
     return total / torch.as_tensor(count, device=total.device).clamp(min=1)

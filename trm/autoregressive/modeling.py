@@ -10,34 +10,93 @@ TRL trains it. Its loss with deep supervision is :func:`trm.autoregressive.losse
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModelForCausalLM, GenerationMixin
+from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, GenerationMixin, PreTrainedModel, initialization
 
-from trm.autoregressive.attention import Mask
-from trm.autoregressive.backbone import Backbone, RefiningLM
+from trm.autoregressive.attention import angles
 from trm.autoregressive.cache import SlotCache
 from trm.autoregressive.configuration import AutoregressiveTRMConfig
 from trm.autoregressive.engine import Decoding, Engine
 from trm.autoregressive.lockstep import extend
 from trm.autoregressive.losses import deep_supervision_loss
 from trm.autoregressive.outputs import AutoregressiveTRMOutput, RefinedOutput
-from trm.autoregressive.recursion import positions_of
+from trm.autoregressive.recursion import ACT_BIAS, Hidden, Recursion, positions_of
 from trm.autoregressive.sequence import Refined, sweep
-from trm.layers import Linear
+from trm.layers import HALTING_BIAS, Linear, Rotary, rms_norm, truncated_normal_
+from trm.portable import Portable
 
 
-class AutoregressiveTRMModel(Backbone):
+class AutoregressiveTRMPreTrainedModel(Portable, PreTrainedModel):
+    """What the backbone and the language model share: configuration, initial weights, how they travel."""
+
+    travels_as: ClassVar = {
+        "AutoConfig": "trm.autoregressive.configuration:AutoregressiveTRMConfig",
+        "AutoModel": "trm.autoregressive.modeling:AutoregressiveTRMModel",
+        "AutoModelForCausalLM": "trm.autoregressive.modeling:AutoregressiveTRMForCausalLM",
+    }
+    config: AutoregressiveTRMConfig
+    config_class = AutoregressiveTRMConfig
+    base_model_prefix = "model"
+    main_input_name = "input_ids"
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        if isinstance(module, nn.Embedding):
+            truncated_normal_(module.weight, 1 / math.sqrt(self.config.hidden_size))
+        elif isinstance(module, Linear):
+            module.reset_parameters()
+        elif isinstance(module, nn.Linear):  # the halting heads
+            initialization.zeros_(module.weight)
+            initialization.constant_(module.bias, ACT_BIAS if self.config.halting == "act" else HALTING_BIAS)
+        elif isinstance(module, Recursion):
+            truncated_normal_(module.y_init, 1.0)
+            truncated_normal_(module.z_init, 1.0)
+
+
+class AutoregressiveTRMModel(AutoregressiveTRMPreTrainedModel):
     """The backbone: tokens to refined answers y."""
+
+    def __init__(self, config: AutoregressiveTRMConfig) -> None:
+        super().__init__(config)
+        config.check()
+        self.embedding = nn.Embedding(config.vocab_size, config.hidden_size)
+        self.recursion = Recursion(config)
+        self.halting_head = nn.Linear(config.hidden_size, 1) if config.halting == "correct" else None
+        self.post_init()
+
+    def get_input_embeddings(self) -> nn.Module:
+        return self.embedding
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        self.embedding = value  # type: ignore[assignment]  # transformers hands over an embedding
+
+    def embed(self, input_ids: Int[Tensor, "b l"]) -> Hidden:
+        """x: sqrt(d) times the token's vector."""
+        return math.sqrt(self.config.hidden_size) * self.embedding(input_ids)
+
+    def angles(self, positions: Int[Tensor, "b l"]) -> Rotary:
+        config = self.config
+        return angles(positions, config.hidden_size // config.num_attention_heads, config.rope_theta)
+
+    def halting_logits(self, answer: Hidden) -> Float[Tensor, "b l"]:
+        """The halting logit: above 0 where the prediction is taken for right."""
+        assert self.halting_head is not None, "the configuration has halting=correct"
+        return self.halting_head(answer).float()[..., 0]
+
+    def read_out(self, y: Hidden) -> Hidden:
+        """What the head sees of an answer: a stream whose norms are in front of its blocks is normalised last."""
+        return rms_norm(y) if self.config.norm == "pre" else y
 
     def forward(
         self,
         input_ids: Int[Tensor, "b l"],
-        attention_mask: Mask | None = None,
+        attention_mask: Int[Tensor, "b k"] | None = None,
         position_ids: Int[Tensor, "b l"] | None = None,
         past_key_values: SlotCache | None = None,
         use_cache: bool | None = None,
@@ -54,6 +113,8 @@ class AutoregressiveTRMModel(Backbone):
         """
         if use_cache or past_key_values is not None:
             return extend(self, input_ids, attention_mask, past_key_values, last_only)
+
+        # Without padding there is no mask, which lets attention take its fast path.
         mask = None if attention_mask is None or bool(attention_mask.all()) else attention_mask.bool()
         if position_ids is None:
             position_ids = positions_of(torch.ones_like(input_ids) if mask is None else mask)
@@ -72,7 +133,9 @@ class AutoregressiveTRMModel(Backbone):
         return sweep(self.recursion, self.embed(input_ids), self.angles(positions), mask, steps, sweeps)
 
 
-class AutoregressiveTRMForCausalLM(RefiningLM, GenerationMixin):
+class AutoregressiveTRMForCausalLM(AutoregressiveTRMPreTrainedModel, GenerationMixin):
+    """The backbone with a head over the vocabulary."""
+
     has_own_loss = True  # a trainer that learns from logits alone would miss the steps before the last, and halting
 
     def __init__(self, config: AutoregressiveTRMConfig) -> None:
@@ -88,12 +151,12 @@ class AutoregressiveTRMForCausalLM(RefiningLM, GenerationMixin):
         return self.lm_head
 
     def set_output_embeddings(self, new_embeddings: nn.Module) -> None:
-        self.lm_head = new_embeddings  # type: ignore[assignment]  # transformers gives any module
+        self.lm_head = new_embeddings
 
     def forward(
         self,
         input_ids: Int[Tensor, "b l"],
-        attention_mask: Mask | None = None,
+        attention_mask: Int[Tensor, "b k"] | None = None,
         position_ids: Int[Tensor, "b l"] | None = None,
         past_key_values: SlotCache | None = None,
         labels: Int[Tensor, "b l"] | None = None,
@@ -115,11 +178,12 @@ class AutoregressiveTRMForCausalLM(RefiningLM, GenerationMixin):
             input_ids, attention_mask, position_ids, past_key_values, use_cache, supervision_steps, sweeps,
             last_only=logits_to_keep == 1,
         )  # fmt: skip
+
         kept = slice(-logits_to_keep, None) if logits_to_keep else slice(None)
         # Steps that are not learned from carry no gradient.
         learned = refined.answers if self.config.deep_supervision else refined.answers[-1:]
         step_logits = tuple(self.lm_head(answer[:, kept]) for answer in learned)
-        halting = tuple(self.model.halting_logit(a[:, kept]) for a in learned) if self.model.halting_head else None
+        halting = tuple(self.model.halting_logits(a[:, kept]) for a in learned) if self.model.halting_head else None
         output = AutoregressiveTRMOutput(
             logits=step_logits[-1],
             step_logits=step_logits,
@@ -189,5 +253,7 @@ class AutoregressiveTRMForCausalLM(RefiningLM, GenerationMixin):
         return False
 
 
-AutoConfig.register(AutoregressiveTRMConfig.model_type, AutoregressiveTRMConfig)
-AutoModelForCausalLM.register(AutoregressiveTRMConfig, AutoregressiveTRMForCausalLM)
+if __name__ == "trm.autoregressive.modeling":  # a copy beside saved weights is found by their auto_map instead
+    AutoConfig.register(AutoregressiveTRMConfig.model_type, AutoregressiveTRMConfig, exist_ok=True)
+    AutoModel.register(AutoregressiveTRMConfig, AutoregressiveTRMModel, exist_ok=True)
+    AutoModelForCausalLM.register(AutoregressiveTRMConfig, AutoregressiveTRMForCausalLM, exist_ok=True)

@@ -11,16 +11,49 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from statistics import fmean, harmonic_mean
+from typing import Protocol, runtime_checkable
 
 from benchmarks.compute import BACKWARD
-from trm.autoregressive.shape import EXACT, RefinementShape
+from trm.autoregressive.choices import EXACT, Halting, Mode, Policy, TrainingDepth, TrainingSweeps
+
+
+@runtime_checkable
+class Refinement(Protocol):
+    """What of :class:`trm.autoregressive.configuration.AutoregressiveTRMConfig` a price depends on."""
+
+    vocab_size: int
+    hidden_size: int
+    num_hidden_layers: int
+    intermediate_size: int
+    supervision_steps: int
+    sweeps: int
+    deep_supervision: bool
+    halting: Halting
+    training_mode: Mode
+    training_depth: TrainingDepth
+    training_sweeps: TrainingSweeps
+
+    @property
+    def passes(self) -> int:
+        """Evaluations of a network in one supervision step."""
+        ...
+
+    @property
+    def tracked(self) -> int:
+        """Those with gradient in training."""
+        ...
+
+    @property
+    def policy(self) -> Policy:
+        """What is kept of a token when decoding."""
+        ...
 
 
 @dataclass(frozen=True)
 class RefinementPrice:
     """Prices a model; see :class:`benchmarks.compute.LanguageModelPrice`."""
 
-    config: RefinementShape
+    config: Refinement
     outputs: int | None = None  # of the head; the vocabulary, if not given
     last_state: bool = False  # the loss is that of TRL's trainers: all steps are taken, the last one is learned from
 

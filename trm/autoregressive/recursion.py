@@ -8,10 +8,10 @@ single stream:      T times h <- f_p(h): a GPT where each pass p has its own f, 
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from trm.autoregressive.attention import At, Attend, Mask
+from trm.autoregressive.attention import At, Attend
 from trm.autoregressive.configuration import AutoregressiveTRMConfig
 from trm.layers import Linear, Rotary, SwiGLU, rms_norm, rotate
 
@@ -138,6 +138,6 @@ def role(config: AutoregressiveTRMConfig, index: int) -> int:
     return int(config.streams == "single" or (index + 1) % (config.n + 1) == 0)
 
 
-def positions_of(mask: Mask) -> Int[Tensor, "b m"]:
+def positions_of(mask: Bool[Tensor, "b l"] | Int[Tensor, "b l"]) -> Int[Tensor, "b l"]:
     """Positions counted from the first token that is no padding."""
     return (mask.long().cumsum(-1) - 1).clamp(min=0)

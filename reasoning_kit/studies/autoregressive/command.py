@@ -196,7 +196,7 @@ def _measure(
     # The answer's last token, the end, is never read.
     longest = max(len(prompt) + len(depths) - 1 for prompt, depths in zip(prompts, ways[0].depths, strict=True))
     refining = getattr(config, "halting", "none") == "correct"
-    decoding = {"batch_size": how.rows, "depth": "adaptive", "sure": how.sure}
+    decoding = {"batch_size": how.rows, "depth": "adaptive", "halting_threshold": how.sure}
     decoding["max_new_tokens"] = solver.max_new_tokens
     return Measured(
         run=str(folder),

@@ -23,7 +23,7 @@ import torch
 
 from trm.autoregressive import AutoregressiveTRMConfig, AutoregressiveTRMForCausalLM
 from trm.autoregressive.cache import SlotCache, bytes_needed
-from trm.autoregressive.configuration import Policy
+from trm.autoregressive.choices import Policy
 from trm.autoregressive.engine import Decoded, Decoding, Engine
 from trm.autoregressive.pricing import RefinementPrice
 

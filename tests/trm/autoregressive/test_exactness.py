@@ -46,8 +46,8 @@ def build(seed=0, **settings):
                 head.bias.zero_()
         if model.model.halting_head is not None:
             answers = model.model(tokens(8, 8, seed=7)).answers
-            trust = torch.stack([model.model.halting_logit(answer) for answer in answers])
-            model.model.halting_head.bias.fill_(-float(trust.quantile(0.7)))
+            halting_logits = torch.stack([model.model.halting_logits(answer) for answer in answers])
+            model.model.halting_head.bias.fill_(-float(halting_logits.quantile(0.7)))
     return model
 
 

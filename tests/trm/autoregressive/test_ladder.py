@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.errors import UserError
 from trm.autoregressive import AutoregressiveTRMConfig, AutoregressiveTRMForCausalLM
-from trm.autoregressive.configuration import Policy
+from trm.autoregressive.choices import Policy
 from trm.autoregressive.engine import Decoding, Engine
 from trm.autoregressive.ladder import ladder, rung
 from trm.autoregressive.pricing import RefinementPrice
@@ -187,7 +187,7 @@ def test_mistakes_are_told():
         ({"training_sweeps": "random", "training_mode": "jacobi"}, "no number of sweeps"),
         ({"hidden_size": 30}, "heads of even size"), ({"depth": "adaptive", "halting": "none"}, "when to halt"),
         ({"halting": "act"}, "one tied stream"),
-        ({"halting_probability": 1.0}, "no probability"),
+        ({"halting_probability": 1.0}, "must lie between 0 and 1"),
         ({"halting": "act", "streams": "single"}, "one supervision step"),
         ({"cache_policy": "comitted"}, "committed"),
     ]:  # fmt: skip
