@@ -306,8 +306,12 @@ class Method(ABC, Generic[O]):
             UserError: naming the option.
         """
 
-    def resolve(self, options: O, task_family: str, model: ModelOptions) -> O:
-        """The options on one task, where a default depends on it."""
+    def resolve(self, options: O, task: type[Task], model: ModelOptions) -> O:
+        """The options on one task, where a default depends on it.
+
+        Args:
+            task: the class of its family.
+        """
         return options
 
     def own_model(self, options: O, model: ModelOptions, where: str) -> ModelOptions:

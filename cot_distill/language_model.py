@@ -37,6 +37,7 @@ from benchmarks.language_models import register_architectures
 from benchmarks.problem import Problem
 from benchmarks.task import Task
 from benchmarks.text_form import END_THINK, THINK, Style, framed_prompt, prompt_text, told
+from cot_distill import traces
 from cot_distill.options import ModelOptions
 
 register_architectures()  # the autoregressive TRM is an architecture like any other from here on
@@ -64,7 +65,7 @@ def character_tokenizer(alphabet: str) -> PreTrainedTokenizerFast:
 def load_tokenizer(options: ModelOptions, task: Task) -> PreTrainedTokenizerBase:
     """The pretrained model's tokenizer, or one token per character of the task."""
     if options.path is None:
-        return character_tokenizer(task.alphabet)
+        return character_tokenizer(traces.alphabet(task))
     return saved_tokenizer(options.path)
 
 

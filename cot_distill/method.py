@@ -69,7 +69,13 @@ class LanguageModelMethod(Method[O]):
     style: ClassVar[Style] = "cot"
 
     def preflight(self, setting: Setting[O]) -> None:
-        """The model must be there, and fit the task; the library must know its own options."""
+        """The model must be there, and fit the task.
+
+        The shapes of this kit were checked with the options. Only a folder, a hub name or settings need the library.
+        """
+        if setting.model.path is None and not setting.model.settings:
+            return
+
         from cot_distill.language_model import load_tokenizer, model_config
 
         try:
@@ -119,12 +125,9 @@ class SupervisedMethod(LanguageModelMethod[SFTOptions]):
     options: ClassVar[type] = SFTOptions
 
     def preflight(self, setting: Setting[SFTOptions]) -> None:
+        """The model as above, and options of TRL that the user gave."""
         super().preflight(setting)
-        from trl import SFTConfig
-
-        from benchmarks.training.trainer_options import checked_options
-
-        checked_options(setting.options.trainer, SFTConfig, f"{setting.where}.trainer")
+        check_sft_options(setting.options.trainer, f"{setting.where}.trainer")
 
     def train(self, run: TrainingRun[SFTOptions]) -> Trained:
         """See :func:`cot_distill.train.train`."""
@@ -236,6 +239,22 @@ def prompted_solver(
 # --- what the language-model methods share ----------------------------------------------------------
 
 
+def check_sft_options(trainer: Mapping[str, Any], where: str) -> None:
+    """TRL must know its own options; without any, the library is not loaded.
+
+    Raises:
+        UserError: naming the option.
+    """
+    if not trainer:
+        return
+
+    from trl import SFTConfig
+
+    from benchmarks.training.trainer_options import checked_options
+
+    checked_options(trainer, SFTConfig, where)
+
+
 def check_teacher(setting: Setting[Any], options: SFTOptions, where: str) -> None:
     """Who teaches must be there before anything is trained: a programmatic teacher of that style, or a folder.
 
@@ -245,7 +264,7 @@ def check_teacher(setting: Setting[Any], options: SFTOptions, where: str) -> Non
     from cot_distill.traces import check_style
 
     if options.traces is None:
-        check_style(setting.task.family, options.trace, f"{where}.trace (task.{setting.task_name})")
+        check_style(setting.task, options.trace, f"{where}.trace (task.{setting.task_name})")
     elif not Path(options.traces).expanduser().is_dir():
         raise UserError(
             f"there is no folder '{options.traces}'.",

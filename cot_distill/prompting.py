@@ -14,7 +14,7 @@ from benchmarks.problem import Answer, Problem
 from benchmarks.task import Task
 from benchmarks.text_form import END_THINK, THINK
 from cot_distill.generators.base import Completion, Message
-from cot_distill.traces import TEACHERS, check_trace, write_trace
+from cot_distill.traces import check_trace, has_teacher, write_trace
 
 OPEN, CLOSE = "<answer>", "</answer>"
 REQUEST = f"Think step by step. End with the final answer as {OPEN}...{CLOSE}."
@@ -37,7 +37,7 @@ def _question(task: Task, problem: Problem) -> str:
 
 def _solved(task: Task, shot: Problem) -> str:
     answer = f"{OPEN}{task.answer_text(shot)}{CLOSE}"
-    return f"{write_trace(task, shot)}\n{answer}" if task.family in TEACHERS else answer
+    return f"{write_trace(task, shot)}\n{answer}" if has_teacher(task) else answer
 
 
 def choose_shots(task: Task, problems: Sequence[Problem], count: int) -> list[Problem]:
@@ -51,7 +51,7 @@ def choose_shots(task: Task, problems: Sequence[Problem], count: int) -> list[Pr
         if len(shots) == count:
             break
         try:
-            if task.family in TEACHERS:
+            if has_teacher(task):
                 check_trace(task, problem, write_trace(task, problem))
         except ValueError:  # some rationales that people wrote are wrong
             continue

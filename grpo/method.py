@@ -5,6 +5,7 @@ Light until something runs: options are checked without torch.
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
@@ -14,16 +15,18 @@ from benchmarks.method import Phase, Price, Setting, Thinking, Trained, Training
 from cot_distill.method import (
     COT,
     LanguageModelMethod,
+    check_sft_options,
     check_teacher,
     outside_knowledge,
     trained_language_model,
     typical_lengths,
 )
-from cot_distill.traces import TEACHERS, styles
+from cot_distill.traces import has_teacher, styles
 from grpo.options import GRPOOptions
 
 if TYPE_CHECKING:
     from benchmarks.evaluation import Solver
+    from benchmarks.task import Task
     from benchmarks.text_form import Style
 
 COPIES = 4  # weights, gradients and two moments of Adam, per parameter
@@ -40,11 +43,11 @@ class GRPO(LanguageModelMethod[GRPOOptions]):
 
     # --- before anything runs -------------------------------------------------------------------
 
-    def resolve(self, options: GRPOOptions, task_family: str, model: ModelOptions) -> GRPOOptions:
+    def resolve(self, options: GRPOOptions, task: type[Task], model: ModelOptions) -> GRPOOptions:
         """A pretrained model is not distilled first where no program can teach the family: it starts as it is."""
         if options.start != "distill" or model.path is None:
             return options
-        taught = task_family in TEACHERS or options.distillation.traces is not None
+        taught = has_teacher(task) or options.distillation.traces is not None
         return options if taught else replace(options, start="model")
 
     def check(self, setting: Setting[GRPOOptions]) -> None:
@@ -52,23 +55,34 @@ class GRPO(LanguageModelMethod[GRPOOptions]):
             check_teacher(setting, setting.options.taught, f"{setting.where}.distillation")
 
     def preflight(self, setting: Setting[GRPOOptions]) -> None:
-        """TRL's own options, rewards of the user's, the start checkpoint, and a student's model."""
+        """TRL's own options, rewards of the user's, the start checkpoint, and a student's model.
+
+        Libraries are loaded only where something of the user's needs them, so that a comparison starts at once.
+        """
         super().preflight(setting)
-        from trl import SFTConfig
-
-        from benchmarks.training.trainer_options import checked_options
-        from grpo.rewards import own_rewards
-        from grpo.start import check_start
-        from grpo.train import check_arguments
-
         options = setting.options
-        check_arguments(TrainingRun(
-            setting.task, (), options, setting.budget, setting.seed, Path("unused"), setting.model, setting.where
-        ))  # fmt: skip
-        own_rewards(options)
+
+        # TRL knows its own options and what vLLM needs; what does not fit LoRA or several processes is refused there.
+        several = int(os.environ.get("WORLD_SIZE", "1")) > 1
+        if options.trainer or options.vllm != "none" or setting.model.lora_rank or several:
+            from grpo.train import check_arguments
+
+            check_arguments(TrainingRun(
+                setting.task, (), options, setting.budget, setting.seed, Path("unused"), setting.model, setting.where
+            ))  # fmt: skip
+        if options.rewards:
+            from grpo.rewards import own_rewards
+
+            own_rewards(options)
+
+        # The start is distilled here, or is a finished run, a folder or a name on the hub.
         if options.taught is not None:
-            checked_options(options.distillation.trainer, SFTConfig, f"{setting.where}.distillation.trainer")
-        check_start(options, setting.task)
+            check_sft_options(options.distillation.trainer, f"{setting.where}.distillation.trainer")
+        elif options.start != "model":
+            from grpo.start import check_start
+
+            check_start(options, setting.task)
+
         if options.pupil.samples:
             from grpo.student import checked_student
 

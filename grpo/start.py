@@ -13,7 +13,7 @@ from benchmarks.training.budget import Budget, Meter
 from cot_distill.language_model import from_scratch, load_language_model, load_pretrained
 from cot_distill.options import ModelOptions
 from cot_distill.sft_examples import completion_limit_for
-from cot_distill.traces import TEACHERS
+from cot_distill.traces import has_teacher
 from cot_distill.train import TrainedLanguageModel
 from grpo.options import GRPOOptions
 
@@ -44,7 +44,7 @@ def given_start(
         if folder != options.start:  # a run, which knows how much it was taught to write
             limit = limit or model.generation_config.max_new_tokens
     pretrained = not from_scratch(tokenizer)
-    if limit is None and not pretrained and task.family in TEACHERS:
+    if limit is None and not pretrained and has_teacher(task):
         limit = completion_limit_for(task, problems, tokenizer, "cot", options.distillation.max_length)
     return TrainedLanguageModel(model, tokenizer, Meter(budget), [], limit or DEFAULT_MAX_NEW_TOKENS), pretrained
 

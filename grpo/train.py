@@ -31,7 +31,7 @@ from cot_distill.generators.vllm import check_vllm
 from cot_distill.language_model import render_prompt
 from cot_distill.options import ModelOptions
 from cot_distill.solver import CausalLMSolver
-from cot_distill.traces import TEACHERS
+from cot_distill.traces import can_check
 from cot_distill.train import TrainedLanguageModel, lora, quiet, trained_model
 from cot_distill.train import train as distill
 from grpo.arguments import arguments_of
@@ -181,7 +181,7 @@ class _Policy:
         self.run, self.start, self.groups = run, start, groups
         self.completion_limit = options.max_new_tokens or start.max_new_tokens
         # A pretrained model, or one that language models taught, thinks in words of its own.
-        self.checkable = not pretrained and run.task.family in TEACHERS and options.distillation.traces is None
+        self.checkable = not pretrained and can_check(run.task) and options.distillation.traces is None
 
         rate = options.rate(pretrained, run.model.lora_rank > 0)
         self.arguments = arguments_of(options, run.folder, run.seed, self.completion_limit, rate)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 from benchmarks.errors import UserError, did_you_mean
 from benchmarks.language_models import ModelOptions, check_local_path
 from benchmarks.method import MethodOptions, Setting
-from benchmarks.task import FAMILIES, Task
+from benchmarks.task import FAMILIES, Task, family_class
 from benchmarks.training.budget import Budget
 from reasoning_kit.config.checking import at_least, checked, mapping
 from reasoning_kit.config.composition import DATA_VARIABLE, compose, published_options
@@ -160,7 +160,7 @@ class ExperimentConfig:
             task=task,
             method=name,
             base=entry.base,
-            options=base.resolve(entry.options, task.family, model),
+            options=base.resolve(entry.options, family_class(task.family), model),
             model=model,
             budget=self.budget,
             seed=seed,
