@@ -33,12 +33,11 @@ from transformers.models.auto.tokenization_auto import get_tokenizer_config
 from transformers.utils import is_bitsandbytes_available
 
 from benchmarks.errors import UserError, did_you_mean
-from benchmarks.language_models import register_architectures
+from benchmarks.language_models import ModelOptions, register_architectures
 from benchmarks.problem import Problem
 from benchmarks.task import Task
 from benchmarks.text_form import END_THINK, THINK, Style, framed_prompt, prompt_text, told
 from cot_distill import traces
-from cot_distill.options import ModelOptions
 
 register_architectures()  # the autoregressive TRM is an architecture like any other from here on
 

@@ -6,9 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from benchmarks.errors import UserError
-from benchmarks.language_models import ModelOptions, OwnModel
-
-__all__ = ["ModelOptions", "OwnModel", "SFTOptions", "Schedule", "SolverOptions"]
+from benchmarks.language_models import OwnModel
 
 Schedule = Literal["constant", "cosine", "linear"]
 

@@ -179,8 +179,8 @@ def _trained_length(model: Path) -> int | None:
 
 def _load(path: str, options: TeacherOptions) -> tuple[Generator, PreTrainedTokenizerBase, Any]:
     """A generator with its tokenizer and its model's configuration."""
+    from benchmarks.language_models import ModelOptions
     from cot_distill.language_model import load_pretrained, model_config
-    from cot_distill.options import ModelOptions
 
     if options.engine == "vllm":
         from cot_distill.generators.vllm import VLLMGenerator

@@ -18,6 +18,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from trl import SFTConfig, SFTTrainer
 
 from benchmarks.compute import Cost, language_model_price
+from benchmarks.language_models import ModelOptions
 from benchmarks.method import TrainingRun
 from benchmarks.task import Task
 from benchmarks.text_form import Style
@@ -26,7 +27,7 @@ from benchmarks.training.trainer import BudgetCallback, BudgetedTrainerMixin
 from benchmarks.training.trainer_options import checked_options
 from cot_distill.generators.vllm import check_vllm
 from cot_distill.language_model import load_language_model, load_pretrained
-from cot_distill.options import ModelOptions, SFTOptions, SolverOptions
+from cot_distill.options import SFTOptions, SolverOptions
 from cot_distill.sft_examples import Reader, Row, Skipped, build_sft_examples, completion_limit, programmatic, tokenized
 from cot_distill.solver import CausalLMSolver
 

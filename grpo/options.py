@@ -8,7 +8,8 @@ from dataclasses import MISSING, Field, dataclass, field, fields, replace
 from typing import Any, Literal
 
 from benchmarks.errors import UserError, did_you_mean
-from cot_distill.options import OwnModel, Schedule, SFTOptions, SolverOptions
+from benchmarks.language_models import OwnModel
+from cot_distill.options import Schedule, SFTOptions, SolverOptions
 
 # What TRL 1.16 knows (its GRPOConfig); tests/grpo/test_loss_by_hand.py trains with each.
 LOSSES = ("grpo", "dr_grpo", "dapo", "bnpo", "cispo", "sapo", "luspo", "vespo")

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.errors import UserError
+from benchmarks.language_models import ModelOptions
 from benchmarks.problem import Problem
 from benchmarks.records import RECORD, RunRecord
 from benchmarks.task import Task
 from benchmarks.training.budget import Budget, Meter
 from cot_distill.language_model import from_scratch, load_language_model, load_pretrained
-from cot_distill.options import ModelOptions
 from cot_distill.sft_examples import completion_limit_for
 from cot_distill.traces import has_teacher
 from cot_distill.train import TrainedLanguageModel

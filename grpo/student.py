@@ -23,6 +23,7 @@ from trl import SFTConfig
 from benchmarks.compute import Cost, language_model_price
 from benchmarks.errors import UserError
 from benchmarks.evaluation import batched
+from benchmarks.language_models import ModelOptions
 from benchmarks.method import TrainingRun
 from benchmarks.records import write_atomically
 from benchmarks.splits import Splits
@@ -33,7 +34,6 @@ from benchmarks.training.trainer_options import checked_options
 from cot_distill.generators.base import Completion, Sampling
 from cot_distill.generators.transformers import TransformersGenerator
 from cot_distill.language_model import load_tokenizer, model_config
-from cot_distill.options import ModelOptions
 from cot_distill.sample_log import Row, SampleLog, set_aside
 from cot_distill.teacher import SUMMARY, TRACES, judged, summarise
 from cot_distill.teacher_sources import own_model

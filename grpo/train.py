@@ -20,6 +20,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from benchmarks.compute import Cost
 from benchmarks.errors import UserError
+from benchmarks.language_models import ModelOptions
 from benchmarks.method import TrainingRun
 from benchmarks.problem import Problem
 from benchmarks.task import Task
@@ -29,7 +30,6 @@ from cot_distill.generators.base import Sampling
 from cot_distill.generators.transformers import TransformersGenerator
 from cot_distill.generators.vllm import check_vllm
 from cot_distill.language_model import render_prompt
-from cot_distill.options import ModelOptions
 from cot_distill.solver import CausalLMSolver
 from cot_distill.traces import can_check
 from cot_distill.train import TrainedLanguageModel, lora, quiet, trained_model

@@ -109,6 +109,16 @@ def _claim_packages() -> None:
 _claim_packages()
 
 
+def _register_models() -> None:
+    """Saved models of the kit load with transformers' ``Auto`` classes, whenever transformers is imported."""
+    from trm.register import register_lazily
+
+    register_lazily()
+
+
+_register_models()
+
+
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
         found = getattr(import_module(_HOMES[name]), name)

@@ -19,10 +19,10 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from benchmarks.errors import UserError
+from benchmarks.language_models import ModelOptions
 from cot_distill.generators.base import Completion, Prompt, Sampling
 from cot_distill.generators.transformers import chat_ids
 from cot_distill.language_model import model_config, saved_tokenizer
-from cot_distill.options import ModelOptions
 
 CPU_MEMORY, GPU_MEMORY = 0.2, 0.9  # shares of all, of the free, that are taken unless told
 INSTALL = (

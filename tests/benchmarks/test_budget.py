@@ -11,10 +11,11 @@ from training_runs import distill as train
 
 from benchmarks.compute import Cost
 from benchmarks.errors import UserError
+from benchmarks.language_models import ModelOptions
 from benchmarks.task import load_task
 from benchmarks.training.budget import UNITS, Budget, Meter
 from benchmarks.training.trainer import SCHEDULES, BudgetCallback, decay
-from cot_distill.options import ModelOptions, SFTOptions
+from cot_distill.options import SFTOptions
 from cot_distill.train import PricedSFTTrainer
 
 TINY = ModelOptions(width=16, layers=1, heads=2, key_value_heads=2, inner=32)

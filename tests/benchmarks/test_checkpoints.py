@@ -14,11 +14,12 @@ from training_runs import distill, train_policy
 
 from benchmarks.compute import Cost
 from benchmarks.errors import UserError
+from benchmarks.language_models import ModelOptions
 from benchmarks.task import load_task
 from benchmarks.training.budget import Budget, Meter
 from benchmarks.training.checkpoints import CheckpointCallback, checkpoints_in, clear, defect, newest, seal
 from benchmarks.training.saving import Checkpoints
-from cot_distill.options import ModelOptions, SFTOptions
+from cot_distill.options import SFTOptions
 from grpo.options import GRPOOptions
 
 TASK = load_task("arithmetic", operation="addition", digits=(1, 1))

@@ -10,6 +10,7 @@ from training_runs import distill as train
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 
 from benchmarks.errors import UserError
+from benchmarks.language_models import ModelOptions, OwnModel
 from benchmarks.task import load_task
 from benchmarks.text_form import prompt_text
 from benchmarks.training.budget import Budget
@@ -23,7 +24,7 @@ from cot_distill.language_model import (
     model_config,
     render_prompt,
 )
-from cot_distill.options import ModelOptions, OwnModel, SFTOptions
+from cot_distill.options import SFTOptions
 from cot_distill.solver import CausalLMSolver
 
 TASK = load_task("arithmetic", operation="addition", digits=(1, 1))

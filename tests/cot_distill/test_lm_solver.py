@@ -11,12 +11,13 @@ from training_runs import distill as train
 from benchmarks.compute import CausalLMShape
 from benchmarks.errors import UserError
 from benchmarks.evaluation import evaluate
+from benchmarks.language_models import ModelOptions
 from benchmarks.problem import Answer
 from benchmarks.task import load_task
 from benchmarks.text_form import read_completion
 from benchmarks.training.budget import Budget
 from cot_distill.language_model import load_language_model
-from cot_distill.options import ModelOptions, SFTOptions, SolverOptions
+from cot_distill.options import SFTOptions, SolverOptions
 from cot_distill.solver import CausalLMSolver
 
 MODEL = ModelOptions(width=32, layers=2, heads=2, key_value_heads=1, inner=64)

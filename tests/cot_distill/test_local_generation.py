@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
+from benchmarks.language_models import ModelOptions
 from benchmarks.task import load_task
 from cot_distill.generators.base import Sampling
 from cot_distill.generators.transformers import TransformersGenerator
 from cot_distill.language_model import load_language_model
-from cot_distill.options import ModelOptions
 
 TASK = load_task("arithmetic", operation="addition", digits=(1, 1))
 SIZES = {"width": 32, "layers": 2, "heads": 2, "key_value_heads": 1, "inner": 64}

@@ -15,11 +15,12 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFa
 
 from benchmarks.errors import UserError
 from benchmarks.evaluation import evaluate
+from benchmarks.language_models import ModelOptions
 from benchmarks.task import load_task
 from benchmarks.text_form import told
 from benchmarks.training.budget import Budget
 from cot_distill.language_model import load_pretrained
-from cot_distill.options import ModelOptions, SFTOptions
+from cot_distill.options import SFTOptions
 from cot_distill.solver import CausalLMSolver
 
 TASK = load_task("arithmetic", operation="addition", digits=(1, 1))

@@ -7,11 +7,12 @@ import pytest
 import cot_distill.traces.arithmetic as teacher
 from benchmarks.compute import CausalLMShape
 from benchmarks.errors import UserError
+from benchmarks.language_models import ModelOptions
 from benchmarks.symmetries import IGNORE
 from benchmarks.task import load_task
 from benchmarks.training.budget import Budget
 from cot_distill.language_model import character_tokenizer, load_language_model
-from cot_distill.options import ModelOptions, SFTOptions, SolverOptions
+from cot_distill.options import SFTOptions, SolverOptions
 from cot_distill.sft_examples import Reader, build_sft_examples
 
 TASK = load_task("arithmetic", operation="addition", digits=(1, 1))

@@ -11,13 +11,14 @@ from training_runs import distill as train
 from benchmarks.compute import CausalLMShape
 from benchmarks.errors import UserError
 from benchmarks.evaluation import evaluate
+from benchmarks.language_models import ModelOptions
 from benchmarks.splits import Splits, prove_disjoint
 from benchmarks.symmetries import IGNORE
 from benchmarks.task import load_task
 from benchmarks.training.budget import Budget
 from benchmarks.verifiable.sequences import Sequences
 from cot_distill.language_model import character_tokenizer, load_language_model, render_prompt
-from cot_distill.options import ModelOptions, SFTOptions
+from cot_distill.options import SFTOptions
 from cot_distill.sft_examples import Reader, Skipped, build_sft_examples, completion_limit, programmatic, tokenized
 from cot_distill.traces import write_trace
 from cot_distill.train import PricedSFTTrainer

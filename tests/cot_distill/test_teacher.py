@@ -12,10 +12,11 @@ import torch
 from serving import MODEL, TASK
 
 from benchmarks.errors import UserError
+from benchmarks.language_models import ModelOptions
 from benchmarks.records import RECORD
 from benchmarks.task import load_task
 from benchmarks.training.budget import Budget
-from cot_distill.options import ModelOptions, SFTOptions
+from cot_distill.options import SFTOptions
 from cot_distill.server_options import TeacherOptions
 from cot_distill.teacher import is_accepted, pass_at_k, read_traces, summary_of, taught_by, teach
 

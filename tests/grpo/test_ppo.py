@@ -13,10 +13,10 @@ from training_runs import train_policy as train
 
 from benchmarks.compute import CausalLMShape
 from benchmarks.errors import UserError
+from benchmarks.language_models import ModelOptions
 from benchmarks.training.budget import Budget
 from benchmarks.training.saving import Checkpoints
 from cot_distill.language_model import load_pretrained
-from cot_distill.options import ModelOptions
 from grpo.health import HealthSettings, health_checks
 from grpo.options import GRPOOptions, ValueOptions
 from grpo.ppo import VALUE, PPOTrainer, ValueModel, at_the_end, generalised_advantages

@@ -14,11 +14,11 @@ from training_runs import train_policy as train
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
 from benchmarks.errors import UserError
+from benchmarks.language_models import ModelOptions
 from benchmarks.records import RECORD
 from benchmarks.task import load_task
 from benchmarks.training.budget import Budget
 from cot_distill.language_model import load_pretrained
-from cot_distill.options import ModelOptions
 from grpo.options import GRPOOptions
 from grpo.start import DEFAULT_MAX_NEW_TOKENS, given_start
 from reasoning_kit.config.spec import load_config

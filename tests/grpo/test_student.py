@@ -14,10 +14,10 @@ from training_runs import train_student as train
 from benchmarks.compute import CausalLMShape, Cost
 from benchmarks.errors import UserError
 from benchmarks.evaluation import evaluate
+from benchmarks.language_models import ModelOptions, OwnModel
 from benchmarks.training.budget import Budget
 from benchmarks.training.saving import STOPPED, Checkpoints
 from cot_distill.language_model import load_pretrained
-from cot_distill.options import ModelOptions, OwnModel
 from cot_distill.teacher import read_traces, summary_of
 from grpo.options import GRPOOptions, StudentOptions
 from grpo.start import given_start

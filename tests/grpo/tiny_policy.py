@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from benchmarks.language_models import ModelOptions
 from benchmarks.task import load_task
-from cot_distill.options import ModelOptions, SFTOptions
+from cot_distill.options import SFTOptions
 from grpo.options import GRPOOptions
 
 TASK = load_task("arithmetic", operation="addition", digits=(1, 1))

@@ -10,8 +10,9 @@ from training_runs import distill, train_recursive
 from benchmarks.errors import UserError
 from benchmarks.evaluation import evaluate
 from benchmarks.grid_task import as_grid
+from benchmarks.language_models import ModelOptions
 from benchmarks.training.budget import Budget
-from cot_distill.options import ModelOptions, SFTOptions
+from cot_distill.options import SFTOptions
 from trm.options import DirectOptions, TRMOptions
 from trm.solver import TRMSolver
 
