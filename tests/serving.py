@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -25,6 +25,7 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, set_seed
 
+from benchmarks.problem import Problem
 from benchmarks.task import load_task
 from cot_distill.language_model import character_tokenizer
 from cot_distill.traces import write_trace
@@ -38,8 +39,12 @@ TEMPLATE = (
 )
 
 
-def train_adder(folder: Path, steps: int = 130) -> None:
-    """Save a model that writes ``7+8+0=15``, a line, ``<answer>15</answer>``; about half of its samples are right."""
+def train_adder(folder: Path, most: int = 400) -> None:
+    """Save a model that writes ``7+8+0=15``, a line, ``<answer>15</answer>``; about half of its samples are right.
+
+    Processors round otherwise, and one number of steps makes a model that knows nothing on one of them and all on
+    another. So it is trained until it gives most of the training problems' answers, for at most so many steps.
+    """
     torch.set_num_threads(1)
     set_seed(0)
     tokenizer = character_tokenizer(TASK.alphabet + "\n/<>answer")
@@ -57,15 +62,12 @@ def train_adder(folder: Path, steps: int = 130) -> None:
         bos_token_id=None,
     )
     model = AutoModelForCausalLM.from_config(config)
-    rows = []
-    for problem in TASK.generate("train", 60, 0):
-        text = f"{write_trace(TASK, problem)}\n<answer>{problem.answer}</answer>{tokenizer.eos_token}"
-        rows.append((tokenizer(f"{problem.question}=\n")["input_ids"], tokenizer(text)["input_ids"]))
-    assert len({(len(a), len(b)) for a, b in rows}) == 1
-    ids = torch.tensor([a + b for a, b in rows])
-    labels = torch.tensor([[-100] * len(a) + b for a, b in rows])
+    ids, labels = _rows(tokenizer, TASK.generate("train", 60, 0))
+    unseen = _rows(tokenizer, TASK.generate("test", 12, 0))
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
-    for _ in range(steps):
+    for step in range(most):
+        if step % 10 == 0 and _share_right(model, *unseen) > 0.15:
+            break
         chosen = torch.randint(0, len(ids), (32,))
         model(input_ids=ids[chosen], labels=labels[chosen]).loss.backward()
         optimizer.step()
@@ -74,6 +76,25 @@ def train_adder(folder: Path, steps: int = 130) -> None:
     model.generation_config.top_k = 0
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+
+
+def _rows(tokenizer: Any, problems: Sequence[Problem]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Ids and labels of solved problems, all of one length."""
+    rows = []
+    for problem in problems:
+        text = f"{write_trace(TASK, problem)}\n<answer>{problem.answer}</answer>{tokenizer.eos_token}"
+        rows.append((tokenizer(f"{problem.question}=\n")["input_ids"], tokenizer(text)["input_ids"]))
+    assert len({(len(question), len(text)) for question, text in rows}) == 1
+    ids = torch.tensor([question + text for question, text in rows])
+    return ids, torch.tensor([[-100] * len(question) + text for question, text in rows])
+
+
+@torch.no_grad()
+def _share_right(model: Any, ids: torch.Tensor, labels: torch.Tensor) -> float:
+    """Of the rows, how many the model would write greedily to the last token."""
+    said = model(input_ids=ids).logits[:, :-1].argmax(-1)
+    wanted = labels[:, 1:]
+    return float(((said == wanted) | (wanted == -100)).all(-1).float().mean())
 
 
 def cached_model(cache: Path) -> Path:
