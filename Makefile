@@ -1,4 +1,4 @@
-# `make compare`: set up and run the quick head-to-head.  `make test`: set up and run the tests.
+# `make compare`: set up and run the quick head-to-head.  `make test`: set up and run the tests of a few minutes; `make test-all`: all of them, as CI does.
 # Both do only what has changed since the last time.
 PYTHON ?= python3
 # Tests at once; each on one core.
