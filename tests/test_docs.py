@@ -8,6 +8,8 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +17,13 @@ import pytest
 import typer
 
 from benchmarks.errors import UserError
+from benchmarks.task import FAMILIES
 from reasoning_kit.cli import app
+from reasoning_kit.commands.flags import ComparisonFlags, new_console
+from reasoning_kit.commands.new import write_example
 from reasoning_kit.config.composition import compose
-from reasoning_kit.config.spec import check_config
+from reasoning_kit.config.plugins import load_plugins
+from reasoning_kit.config.spec import check_config, check_methods_on_tasks
 
 ROOT = Path(__file__).parents[1]
 MOST_WORDS = 30
@@ -164,21 +170,29 @@ README_LINES = command_lines("README.md")
 COMPOSED = {"compare", "train", "estimate", "bench time-to-accuracy"}
 
 
-@pytest.mark.parametrize("line", README_LINES, ids=" ".join)
-def test_every_command_of_the_readme_is_one(line: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def own_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """``my_task.py`` as ``new task my-task`` writes it, in the working folder."""
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("REASONING_KIT_DATA", str(tmp_path))
+    write_example("task", "my-task", tmp_path, new_console())
+    yield
+    FAMILIES.forget("my-task")
+
+
+@pytest.mark.parametrize("line", README_LINES, ids=" ".join)
+@pytest.mark.usefixtures("own_task")
+def test_every_command_of_the_readme_is_one(line: list[str]) -> None:
     name, params = parsed(line)
-    if name not in COMPOSED or params.get("plugins"):
+    if name not in COMPOSED:
         return
 
-    from dataclasses import fields
-
-    from reasoning_kit.commands.flags import ComparisonFlags
-
     given = {name: list(value) if isinstance(value, tuple) else value for name, value in params.items() if value}
+    load_plugins(given.get("plugins", ()))
     flags = ComparisonFlags(**{each.name: given[each.name] for each in fields(ComparisonFlags) if each.name in given})
     overrides = [word for word in flags.over(given.get("overrides")) if not word.startswith(("data=", "model="))]
     config = check_config(compose(overrides))
+    check_methods_on_tasks(config)
     assert config.tasks
     assert config.methods
 
@@ -199,7 +213,7 @@ def test_the_python_example_of_the_readme_runs(tmp_path: Path) -> None:
     (example,) = blocks(read("README.md"), "python")
     small = re.sub(r'budget="[^"]+"', 'budget="2 steps"', example)
     for old, new in (('"trm", task,', '"trm", task, train_size=16, test_size=4, batch_size=8,'),
-                     ("seeds=3", "seeds=1, train_size=16, test_size=4")):  # fmt: skip
+                     ("seeds=3", "seeds=1, train_size=64, test_size=4")):  # fmt: skip
         assert small.count(old) == 1
         small = small.replace(old, new)
     file = tmp_path / "example.py"
