@@ -17,7 +17,8 @@ import pytest
 import typer
 
 from benchmarks.errors import UserError
-from benchmarks.task import FAMILIES
+from benchmarks.splits import build_splits
+from benchmarks.task import FAMILIES, load_task
 from reasoning_kit.cli import app
 from reasoning_kit.commands.flags import ComparisonFlags, new_console
 from reasoning_kit.commands.new import write_example
@@ -205,7 +206,29 @@ def test_a_wrong_command_would_be_found() -> None:
         parsed(["compare", "--sets", "3"])
 
 
-# --- the example ------------------------------------------------------------------------------------
+def test_the_variant_of_a_task_that_the_pages_name_is_one() -> None:
+    words = "task.big.family=sudoku task.big.size=9"
+    assert words in read("docs/plugins.md")
+    config = check_config(compose([*words.split(), "method=trm"]))
+    assert config.tasks["big"].load().name == "sudoku-9x9"
+
+
+# --- the examples -----------------------------------------------------------------------------------
+
+
+def test_the_family_of_the_page_on_plug_ins_is_one(tmp_path: Path) -> None:
+    (example,) = blocks(read("docs/plugins.md"), "python")
+    assert len(example.splitlines()) <= 40
+    file = tmp_path / "sort_digits.py"
+    file.write_text(example)
+    load_plugins([file])
+    try:
+        task = load_task("sort-digits", digits=4)
+        problem, *_ = build_splits(task, train_size=8, test_size=4, seed=0).train
+        assert task.is_right(problem, problem.answer)
+        assert not task.is_right(problem, "no digits")
+    finally:
+        FAMILIES.forget("sort-digits")
 
 
 @pytest.mark.slow
