@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -116,7 +117,8 @@ def preflight(config: ExperimentConfig, folder: Path, console: Console) -> None:
     """
     for run in config.runs():
         if run.seed == 0 and not is_finished(run, folder / run.folder):
-            with console.status(f"checking {run.method} on {run.task_name}"):
+            with console.status(f"checking {run.method} on {run.task_name}"), warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of libraries, about options that they will rename
                 method(run.base).preflight(run.setting())
 
 
