@@ -23,10 +23,14 @@ def mapping(raw: Any, where: str) -> Mapping[str, Any]:
     """The value itself.
 
     Raises:
-        UserError: if it is no mapping.
+        UserError: if it is not a mapping.
     """
     if not isinstance(raw, Mapping):
-        raise UserError(f"{raw!r} is no group of options.", where=where, cure=f"Give single ones: {where}.KEY=VALUE.")
+        raise UserError(
+            f"'{where}' must be a group of options, not {raw!r}.",
+            where=where,
+            cure=f"Give single ones: {where}.KEY=VALUE.",
+        )
     return raw
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from rich import box
-from rich.console import Group
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -22,8 +22,12 @@ WIDE = 100  # characters; a narrower terminal gets fewer columns
 def comparison_table(comparison: Comparison, width: int = WIDE) -> Group:
     """All tasks, ready for ``console.print``, for a terminal of ``width`` characters."""
     styles = styles_of(comparison)
-    tasks = [part for task in comparison.tasks for part in (_task_table(task, styles, width), _below(task))]
-    return Group(*tasks, *([_claims(comparison)] if comparison.claims else []))
+    parts: list[RenderableType] = []
+    for task in comparison.tasks:
+        parts += [_task_table(task, styles, width), _below(task)]
+    if comparison.claims:
+        parts.append(_claims(comparison))
+    return Group(*parts)
 
 
 def _task_table(task: TaskComparison, styles: Mapping[str, Style], width: int = WIDE) -> Table:
