@@ -111,7 +111,7 @@ def bench_gpu(out: Path, data: Path | None, small: bool, seeds: int, stages: str
 
 
 def _check_data(plan: Plan, stages: Sequence[str]) -> None:
-    """A missing file is told before anything is measured.
+    """A missing file is refused before anything is measured.
 
     Raises:
         UserError: naming it.

@@ -26,9 +26,9 @@ def learning_curve(records: Sequence[RunRecord]) -> Curve:
     """Accuracy against training compute; the mean is taken where all seeds have been."""
     seeds = []
     for record in records:
-        points = sorted((float(point["flops"]), float(point["accuracy"])) for point in record.curve)
+        points = tuple(sorted((float(point["flops"]), float(point["accuracy"])) for point in record.curve))
         if points:
-            seeds.append(tuple(points))
+            seeds.append(points)
     if not seeds:
         return Curve((), ())
 

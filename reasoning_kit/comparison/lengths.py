@@ -93,7 +93,7 @@ def by_length(record: RunRecord, groups: Mapping[str, Sequence[Judgements]]) -> 
     options = (record.config.get("task") or {}).get("options")
     from benchmarks.task import FAMILIES, load_task
 
-    family = record.task.get("family")
+    family = str(record.task.get("family"))
     if options is None or family not in FAMILIES or not hasattr(FAMILIES[family], "training_lengths"):
         return None
     task = load_task(family, **options)

@@ -137,8 +137,8 @@ def _ablation(rows: dict[str, Row], worth: Sequence[Paired], unit: str) -> str:
                 gap = pair.difference
                 side = "not distinguishable" if not gap.clear else f"clearly {'below' if gap.value > 0 else 'above'} it"
                 found[side].append(f"{rows[pair.b].label} ({0.0 - round(100 * gap.value, 1):+.1f})")
-        told = "; ".join(f"{side}: {', '.join(names)}" for side, names in found.items() if names)
-        sentences.append(f"{rows[base].label} has {100 * rows[base].accuracy.value:.1f} %; {told}.")
+        sides = "; ".join(f"{side}: {', '.join(names)}" for side, names in found.items() if names)
+        sentences.append(f"{rows[base].label} has {100 * rows[base].accuracy.value:.1f} %; {sides}.")
     involved = dict.fromkeys(chain.from_iterable((pair.a, pair.b) for pair in worth))
     caution = _caution([rows[name] for name in involved], unit)
     return f"{WINNERS['variants']}: {' '.join(sentences)} Differences in points; clear means at 95 %.{caution}"

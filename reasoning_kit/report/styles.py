@@ -1,4 +1,4 @@
-"""How each method looks, the same everywhere in a report: colours, marker, dash, and its style in a terminal.
+"""The style of each method, the same everywhere in a report: colours, marker, dash, and its style in a terminal.
 
 Colours are told apart by colour-blind readers as far as so many can be, and markers without any colour.
 """
@@ -32,8 +32,8 @@ class Style:
     terminal: str
 
 
-# By the names that methods say (benchmarks.method.Method.colour). Cool colours are for recursive networks, warm ones for
-# language models; methods that do not think are dashed.
+# By the names that methods say (benchmarks.method.Method.colour). Cool colours are for recursive networks, warm ones
+# for language models; methods that do not think are dashed.
 PALETTE = {
     style.key: style
     for style in (

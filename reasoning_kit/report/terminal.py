@@ -94,10 +94,10 @@ def _claims(comparison: Comparison) -> Group:
     table.add_column()
     for judged in claims:
         gap = f": {f.points(judged.mean)} points" if judged.mean else ""
-        told = [f"{judged.claim.a} minus {judged.claim.b}{gap}"]
-        told += [f"{f.times(judged.flops_ratio)} FLOPs per answer" if judged.flops_ratio else "", judged.sentence]
+        parts = [f"{judged.claim.a} minus {judged.claim.b}{gap}"]
+        parts += [f"{f.times(judged.flops_ratio)} FLOPs per answer" if judged.flops_ratio else "", judged.sentence]
         text = Text(f"{judged.claim.text}\n")
-        text.append("; ".join(filter(None, told)), style="dim")
+        text.append("; ".join(filter(None, parts)), style="dim")
         table.add_row(Text(judged.outcome, style=OUTCOMES[judged.outcome]), text)
     cautions = Text("".join(f"* {caution}\n" for caution in f.cautions(claims)), style="yellow")
     return Group(Text(f"{comparison.claims_title} (first method minus second)", style="bold"), table, cautions)

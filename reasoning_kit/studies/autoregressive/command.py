@@ -115,7 +115,7 @@ def _claims(width: int, repeats: int, rows: int, tell: refinement.Tell) -> dict[
         "n": 1,
         "supervision_steps": 4,
     }
-    refinement.build({**settings, "hidden_size": width})  # a size that does not fit is told first
+    refinement.build({**settings, "hidden_size": width})  # a size that does not fit is refused first
     return {
         "settings": settings,
         "prefix": refinement.against_prefix(settings, "committed", repeats, tell),
@@ -156,7 +156,7 @@ def _runs_below(folders: Sequence[Path]) -> tuple[dict[Path, RunSpec], list[str]
     for folder in folders:
         records = [folder / RECORD] if (folder / RECORD).exists() else sorted(folder.rglob(RECORD))
         kept = [record.parent for record in records if not _moved_aside(record.relative_to(folder))]
-        for run in kept or [folder]:  # a folder without any is told by the loader
+        for run in kept or [folder]:  # a folder without any is refused by the loader
             spec = load_run(run)
             if spec.base in LANGUAGE_MODELS:
                 chosen[run] = spec
