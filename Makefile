@@ -1,18 +1,21 @@
-# `make compare`: set up and run the quick head-to-head.  `make test`: set up and run the tests.
-# Both do only what has changed since the last time.
+# `make compare`: set up and run the quick head-to-head.  `make test`: set up and run the tests of a few minutes.
+# `make test-all`: all tests, as CI does.  All three do only what has changed since the last time.
 PYTHON ?= python3
 # Tests at once; each on one core.
 WORKERS ?= 2
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: compare test lint clean
+.PHONY: compare test test-all lint clean
 
 compare: $(READY)
 	$(BIN)/reasoning-kit compare experiment=quick --fresh
 
 test: $(READY)
-	$(BIN)/python -m pytest -m "not gpu and not vllm" --numprocesses $(WORKERS) --dist loadscope
+	$(BIN)/python -m pytest -m "not slow and not gpu and not vllm" --numprocesses $(WORKERS) --dist loadscope
+
+test-all: $(READY)
+	$(BIN)/python -m pytest -m "not gpu and not vllm" --numprocesses $(WORKERS) --dist loadscope --durations=25
 
 lint: $(READY)
 	$(BIN)/ruff check .

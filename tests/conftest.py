@@ -5,41 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from jaxtyping import install_import_hook
 from typecheck import modules
 
+if TYPE_CHECKING:
+    from serving import Proxy, Server
+
 # Shapes and types of every annotated function are checked while the tests run; production code is not slowed down.
-CHECKED: list[str] = [
-    "benchmarks.boards",
-    "benchmarks.compute",
-    "benchmarks.drawing",
-    "benchmarks.drawn",
-    "benchmarks.errors",
-    "benchmarks.evaluation",
-    "benchmarks.files",
-    "benchmarks.final_answer",
-    "benchmarks.grid_task",
-    "benchmarks.options",
-    "benchmarks.problem",
-    "benchmarks.puzzles",
-    "benchmarks.records",
-    "benchmarks.rewards",
-    "benchmarks.sandbox",
-    "benchmarks.scaling",
-    "benchmarks.splits",
-    "benchmarks.statistics",
-    "benchmarks.symmetries",
-    "benchmarks.symmetry_group",
-    "benchmarks.task",
-    "benchmarks.text_form",
-    "benchmarks.training",
-    "benchmarks.user_code",
-    "benchmarks.verifiable",
-    "benchmarks.voting",
-    *modules("trm"),
-]
+CHECKED = modules("benchmarks", "cot_distill", "grpo", "reasoning_kit", "trm")
 install_import_hook(CHECKED, "typecheck.checked")
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # before torch is loaded: threads of several workers would wait for each other
@@ -55,7 +31,7 @@ def adder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def served(adder: Path) -> Iterator["Server"]:  # noqa: UP037
+def served(adder: Path) -> Iterator[Server]:
     """``transformers serve`` with the small model."""
     from serving import Server
 
@@ -66,7 +42,7 @@ def served(adder: Path) -> Iterator["Server"]:  # noqa: UP037
 
 
 @pytest.fixture
-def proxy(served) -> Iterator["Proxy"]:  # noqa: UP037
+def proxy(served) -> Iterator[Proxy]:
     """A fresh one in front of the server, without faults."""
     from serving import Proxy
 

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -174,7 +175,11 @@ def _terminated(jobs: Sequence[Job], console: Console, saves: bool) -> Iterator[
 
 @contextmanager
 def _live(jobs: Sequence[Job], console: Console) -> Iterator[None]:
-    """A table that renews itself on a terminal; one line per finished run elsewhere (a log file)."""
+    """A table that renews itself on a terminal or in a notebook; one line per finished run elsewhere (a log file)."""
+    if console.is_jupyter:
+        with _notebook(jobs):
+            yield
+        return
     if console.is_terminal:
         with Live(get_renderable=lambda: progress_table(jobs), console=console, refresh_per_second=2):
             yield
@@ -200,6 +205,39 @@ def _live(jobs: Sequence[Job], console: Console) -> Iterator[None]:
     finally:
         stop.set()
         thread.join()
+
+
+@contextmanager
+def _notebook(jobs: Sequence[Job]) -> Iterator[None]:
+    """One output that is replaced every second, so that a notebook keeps a single table."""
+    from IPython.display import HTML, display
+
+    shown = display(HTML(progress_html(jobs)), display_id=True)
+    stop = threading.Event()
+
+    def renew() -> None:
+        while not stop.wait(1.0):
+            shown.update(HTML(progress_html(jobs)))
+
+    thread = threading.Thread(target=renew, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+        shown.update(HTML(progress_html(jobs)))
+
+
+def progress_html(jobs: Sequence[Job]) -> str:
+    """How far every run is, as a table; what a run says is text, never markup."""
+    rows = []
+    for job in jobs:
+        bar = f'<progress value="{min(job.share, 1.0):.3f}" max="1"></progress>'
+        cells = (escape(job.spec.task_name), escape(job.spec.method), str(job.spec.seed), bar, escape(outcome(job)))
+        rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
+    done = sum(job.over for job in jobs)
+    return f"<table>{''.join(rows)}</table><p>{done} of {len(jobs)} runs finished</p>"
 
 
 def outcome(job: Job) -> str:

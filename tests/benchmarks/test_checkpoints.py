@@ -71,6 +71,7 @@ def sft(folder, witness: Witness, **model):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lora_rank", [0, 2])
 def test_a_distillation_goes_on_where_it_crashed(tmp_path, lora_rank):
     whole = sft(tmp_path / "whole", Witness(), lora_rank=lora_rank)
@@ -93,6 +94,7 @@ def test_a_distillation_goes_on_where_it_crashed(tmp_path, lora_rank):
         assert torch.equal(tensor, again.model.state_dict()[name]), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("crash_at", [6, 14])
 @pytest.mark.parametrize("iterations", [1, 2])
 def test_grpo_goes_on_in_the_phase_in_which_it_crashed(tmp_path, crash_at, iterations):

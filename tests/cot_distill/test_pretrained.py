@@ -23,6 +23,8 @@ from cot_distill.language_model import load_pretrained
 from cot_distill.options import SFTOptions
 from cot_distill.solver import CausalLMSolver
 
+pytestmark = pytest.mark.slow
+
 TASK = load_task("arithmetic", operation="addition", digits=(1, 1))
 CHAT = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"

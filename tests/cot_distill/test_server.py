@@ -320,6 +320,7 @@ def test_a_teacher_needs_a_model():
         TeacherOptions()
 
 
+@pytest.mark.slow
 def test_other_commands_do_not_load_the_client():
     """Only a request needs the openai package, which takes a second to load."""
     words = "import sys, reasoning_kit.cli, reasoning_kit.config.spec, cot_distill.prompted, cot_distill.teacher"

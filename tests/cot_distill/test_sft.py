@@ -136,6 +136,7 @@ def learned(tmp_path_factory):
     return task, splits, untrained, trained
 
 
+@pytest.mark.slow
 def test_addition_is_learned_by_thinking(learned):
     """Unseen sums, of which a guess hits one in about 180."""
     task, splits, _, trained = learned
@@ -230,6 +231,7 @@ def test_gradient_accumulation_pays_for_every_micro_batch(tmp_path):
     assert (trained.meter.spent.steps, trained.meter.spent.examples) == (3, 24)
 
 
+@pytest.mark.slow
 def test_longer_problems_than_those_taught_have_room(tmp_path):
     short, long = Sequences("copy", 3), Sequences("copy", 3, test_lengths=(3, 40))
     taught, asked = short.generate("train", 8, 0), long.generate("test", 8, 0)

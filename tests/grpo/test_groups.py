@@ -127,6 +127,7 @@ def uneven(tmp_path_factory):
     return folder, {p.id for p in known}
 
 
+@pytest.mark.slow
 def test_the_curriculum_begins_with_the_easiest_and_its_measuring_is_paid_for(uneven, problems, tmp_path, monkeypatch):
     folder, known = uneven
     batches = Batches(monkeypatch)
@@ -169,6 +170,7 @@ def test_a_weighted_curriculum_trains_on_groups_that_vary_more(half_taught, prob
     assert equal["weight"] < equal["none"] - 0.05
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("unit", "limit"), [("examples", 1000), ("flops", 1e8), ("tokens", 30_000), ("seconds", 3)])
 def test_measuring_ends_at_its_share_of_the_budget(half_taught, problems, tmp_path, unit, limit):
     options = replace(SMALL, start=str(half_taught), curriculum="weight", curriculum_share=0.2)

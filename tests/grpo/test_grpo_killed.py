@@ -19,6 +19,8 @@ from benchmarks.records import RunRecord
 from grpo.step_shares import shares
 from reasoning_kit.commands.diagnose import diagnose_run
 
+pytestmark = pytest.mark.slow
+
 STEPS = 8
 WORDS = (
     "task=[addition-4x4]", "task.addition-4x4.digits=[1,1]", "train_size=60", "test_size=8", "method=[grpo]",

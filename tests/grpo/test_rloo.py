@@ -148,6 +148,7 @@ def test_groups_that_teach_nothing_without_a_baseline_are_those_that_are_all_wro
         assert entry["groups/no_signal"] == entry["groups/all_wrong"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", ["rloo", "reinforce"])
 def test_a_run_goes_on_where_it_stopped(half_taught, problems, tmp_path, algorithm):
     options = replace(SMALL, algorithm=algorithm, start=str(half_taught), beta=0.05)

@@ -26,7 +26,7 @@ from trm.options import TRMOptions
 from trm.solver import TRMSolver
 from trm.trainer import build
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 TINY = (
     "task=sudoku-4x4", "method=[trm,quick]", "method.quick.base=trm", "method.quick.T=1", "method.quick.n=1",
     "method.trm.width=16", "method.trm.T=2", "method.trm.n=2", "method.trm.supervision_steps=2",

@@ -17,7 +17,7 @@ from grpo.step_shares import PARTS, WORK, shares
 from grpo.trainer import PricedGRPOTrainer
 from reasoning_kit.config.spec import load_config
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 WORDS = (
     "task=[addition-4x4]", "train_size=64", "test_size=8", "threads=1", "budget.unit=steps", "budget.limit=30",
     "model.width=32", "model.heads=2", "model.key_value_heads=2", "model.inner=64", "method.grpo.start_share=0.1",

@@ -16,6 +16,8 @@ from reasoning_kit.commands.diagnose import diagnose_run
 from reasoning_kit.config.spec import load_config
 from reasoning_kit.runs.run import run
 
+pytestmark = pytest.mark.slow
+
 TINY = (
     "task=[addition-4x4]", "method=[grpo]", "budget.unit=steps", "budget.limit=30", "train_size=64", "test_size=8",
     "evaluation.curve_problems=0", "evaluation.milestones=[]", "model.width=16", "model.heads=2",

@@ -15,6 +15,8 @@ from reasoning_kit.config.spec import load_config
 from reasoning_kit.runs.finished import load_solver
 from reasoning_kit.runs.run import run
 
+pytestmark = pytest.mark.slow
+
 TASK = "task.addition-10-long"
 SMALL = (
     "task=[addition-10-long]", f"{TASK}.length=3", f"{TASK}.test_lengths=[3,9]", "train_size=80", "test_size=12",

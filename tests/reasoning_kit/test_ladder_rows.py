@@ -16,6 +16,8 @@ from reasoning_kit.runs.finished import load_solver
 from reasoning_kit.runs.run import run
 from trm.autoregressive.ladder import ladder
 
+pytestmark = pytest.mark.slow
+
 SMALL = [
     "model.width=16", "model.inner=32", "model.heads=2", "model.key_value_heads=2", "train_size=40", "test_size=6",
     "budget.unit=steps", "evaluation.curve_problems=0", "task=[addition-10-long]", "task.addition-10-long.length=3",

@@ -20,7 +20,7 @@ from benchmarks.errors import UserError
 from reasoning_kit.comparison import load_comparison
 from reasoning_kit.config.spec import fingerprint, load_config
 from reasoning_kit.runs import launch as launching
-from reasoning_kit.runs.launch import launch, outcome, progress_table
+from reasoning_kit.runs.launch import Job, launch, outcome, progress_html, progress_table
 from reasoning_kit.runs.results import is_finished, resolve
 
 TASK = "sudoku-4x4"
@@ -270,3 +270,13 @@ def test_a_crash_is_told_with_its_log(tmp_path):
     assert message["where"] == str(tmp_path / "log.txt")
     assert "Traceback" in (tmp_path / "log.txt").read_text()
     assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_in_a_notebook_one_table_is_renewed_and_holds_no_markup_of_others(tmp_path):
+    [spec] = load_config(["task=sudoku-4x4", "method=[trm]"]).runs()
+    failed = Job(spec, tmp_path, "failed", 0.5, {"what": "<script>alert(1)</script>", "where": None, "cure": None})
+    shown = progress_html([failed, Job(spec, tmp_path, "finished before", 1.0)])
+    assert "<script>" not in shown
+    assert "&lt;script&gt;" in shown
+    assert '<progress value="0.500" max="1">' in shown
+    assert "2 of 2 runs finished" in shown

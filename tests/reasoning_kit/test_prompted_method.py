@@ -82,7 +82,7 @@ def test_mistakes_die_before_anything_is_trained(said, proxy, words, tmp_path):
         (("method.prompted.model=tests/sum",), f"Did you mean '{MODEL}'?"),
         (("method.prompted.model=null",), "method.prompted.model: no model is named"),
         (("method.prompted.base_url=http://127.0.0.1:9/v1",), "http://127.0.0.1:9/v1: no connection"),
-        (("method.prompted.samples=3",), "method.prompted.temperature: 3 greedy samples"),
+        (("method.prompted.samples=3",), "method.prompted.temperature: samples must be 1"),
         (("method.prompted.sample=3",), "Did you mean 'samples'?"),
     ):
         assert told in said(*quick, *words, *more, code=2)

@@ -21,6 +21,7 @@ RECIPES = ("gpu-grpo-gsm8k", "gpu-grpo-countdown")
 needs_data = pytest.mark.skipif(not (DATA / "gsm8k").is_dir(), reason="REASONING_KIT_DATA names no published files")
 
 
+@pytest.mark.slow
 @needs_data
 @pytest.mark.parametrize(("recipe", "chat", "steps"), [("gpu-grpo-gsm8k", True, 2), ("gpu-grpo-countdown", False, 4)])
 def test_a_recipe_trains(recipe, chat, steps, tmp_path):

@@ -33,6 +33,8 @@ from reasoning_kit.studies.autoregressive.difficulty import token_kinds
 from reasoning_kit.studies.autoregressive.page import _price, refinement_page
 from trm.autoregressive.choices import Mode, Policy
 
+pytestmark = pytest.mark.slow
+
 SMALL = [
     "model.width=16", "model.inner=32", "model.heads=2", "model.key_value_heads=1", "model.layers=2", "train_size=40",
     "test_size=8", "budget.unit=steps", "budget.limit=3", "evaluation.curve_problems=0", "task=[addition-10-long]",

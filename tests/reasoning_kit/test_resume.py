@@ -22,6 +22,8 @@ from reasoning_kit.config.spec import RunSpec, fingerprint, load_config
 from reasoning_kit.runs.results import TRAINER, Unfinished, resume_or_start
 from reasoning_kit.runs.run import run
 
+pytestmark = pytest.mark.slow
+
 SMALL = (
     "task=sudoku-4x4", "method=trm", "budget.unit=steps", "train_size=50", "test_size=8", "evaluation.curve_problems=4",
     "evaluation.milestones=[0.1,0.9]", "method.trm.width=16", "method.trm.batch_size=8", "method.trm.T=2",

@@ -11,6 +11,7 @@ from serving import MODEL
 TASK = ("task=addition-4x4", "task.addition-4x4.digits=[1,1]", "train_size=12", "test_size=4")
 
 
+@pytest.mark.slow
 def test_a_server_teaches_and_the_same_command_goes_on(said, proxy, tmp_path):
     words = ("teach", *TASK, f"teacher.base_url={proxy.url}", f"teacher.model={MODEL}", "teacher.samples=4")
     words += ("teacher.max_new_tokens=40", "--out", "traces")

@@ -16,6 +16,8 @@ from reasoning_kit.commands.teach import read_options
 from reasoning_kit.config.spec import load_config
 from reasoning_kit.runs.finished import load_run
 
+pytestmark = pytest.mark.slow
+
 
 def unsafe(*overrides):
     return {name: task.options.get("unsafe_code", False) for name, task in load_config(overrides).tasks.items()}

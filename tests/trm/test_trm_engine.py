@@ -122,6 +122,7 @@ def three_steps(what, **settings):
     return losses, [p.grad for p in model.parameters()]
 
 
+@pytest.mark.slow
 @needs_compiler
 @pytest.mark.parametrize(
     ("what", "settings"),
@@ -140,6 +141,7 @@ def test_a_compiled_recursion_is_the_eager_one(what, settings):
         torch.testing.assert_close(mine, theirs, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.slow
 @needs_compiler
 def test_training_can_be_compiled(task, problems, tiny, tmp_path):
     """Through the trainer, in mixed precision: another program, nearly the same numbers."""
@@ -153,6 +155,7 @@ def test_training_can_be_compiled(task, problems, tiny, tmp_path):
     assert [e["grad_norm"] for e in compiled] != [e["grad_norm"] for e in eager], "nothing was compiled"
 
 
+@pytest.mark.slow
 @needs_compiler
 def test_a_solver_s_batches_are_not_compiled():
     """They shrink and grow, and every size would be compiled anew."""
@@ -224,6 +227,7 @@ def losses_of(processes, folder, batch_size):
     return json.loads((folder / "losses.json").read_text())
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_loss_curve_of_one(tmp_path):
     """At the same global batch: the same problems under the same symmetries in the same slots, the same exploration."""
     one, two = (losses_of(n, tmp_path / str(n), 16 // n) for n in (1, 2))

@@ -17,6 +17,8 @@ from trm.options import TRMOptions
 from trm.random_numbers import Draws
 from trm.solver import TRMSolver
 
+pytestmark = pytest.mark.slow
+
 PUZZLES = {"prefix": 1, "puzzle_learning_rate": 0.1}
 
 

@@ -25,6 +25,8 @@ from benchmarks.training.checkpoints import checkpoints_in, newest
 from benchmarks.training.saving import Checkpoints
 from trm.options import TRMOptions
 
+pytestmark = pytest.mark.slow
+
 STEPS = 60
 OPTIONS = {"width": 16, "heads": 2, "T": 2, "n": 2, "batch_size": 8, "supervision_steps": 4, "warmup_steps": 5}
 OFTEN = 1e-9  # minutes: after every step

@@ -35,6 +35,7 @@ VARIANTS = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", VARIANTS)
 def test_it_trains(trainer_for, task, tmp_path, name):
     """On words of three letters: the loss falls well below that of guessing letters (log 3), most words come out right,

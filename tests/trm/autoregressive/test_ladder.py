@@ -151,6 +151,7 @@ def test_decoding_costs_what_its_steps_cost():
     assert longer[2] - longer[1] == pytest.approx(longer[1] - longer[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize("prompt", [1, 2, 20, 60])
 def test_decoding_is_paid_as_torch_counts_it(policy, prompt, monkeypatch):
