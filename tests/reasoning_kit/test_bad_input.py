@@ -114,8 +114,8 @@ def test_broken_files_are_named(refused, rows, tmp_path):
     (tmp_path / "folder.csv").mkdir()
     for name, words in {
         "empty.csv": "is empty",
-        "header.csv": "no puzzle",
-        "columns.csv": "line 5: the row has 2 columns",
+        "header.csv": "must hold a puzzle",
+        "columns.csv": "line 5: the row must have 4 columns, not 2",
         "short.csv.gz": "ends early",
         "plain.csv.gz": "not a gzip",
         "folder.csv": "cannot be read",
@@ -181,8 +181,8 @@ def test_a_wrong_one_of_several_files_is_named(refused, rows, tmp_path):
         ("compare task=sudoku-7x7", "unknown task 'sudoku-7x7'"),
         ("compare budget.limit=0", "budget.limit: a budget must be a positive, finite number of flops, not 0"),
         ("compare colour=blue", "unknown key 'colour'"),
-        ("compare seeds=-1", "seeds: -1 is too small"),
-        ("compare task.sudoku-4x4.seed=-1", "task.sudoku-4x4.seed: -1 is too small"),
+        ("compare seeds=-1", "seeds: the value must be at least 1, not -1"),
+        ("compare task.sudoku-4x4.seed=-1", "task.sudoku-4x4.seed: the value must be at least 0, not -1"),
         ("compare task=multiplication-2x2 train_size=9000", "9000 were asked for"),
         ("compare --oot x", "No such option: --oot"),
         ("compare sudoku", "key=value"),
