@@ -78,7 +78,7 @@ SUDOKU_FAULTS = {
     "no solution": (lambda q, a: ("11" + q[2:], a), "line 3"),
     "several solutions": (lambda q, a: ("." * 16, a), "more than one solution"),
     "an answer that contradicts its question": (lambda q, a: (change(a, 0, str(5 - int(a[0]))), a), "question gives"),
-    "an answer that breaks the rules": (lambda q, a: ("." * 16, "1" * 16), "no Sudoku"),
+    "an answer that breaks the rules": (lambda q, a: ("." * 16, "1" * 16), "must be a Sudoku"),
     "an unknown symbol": (lambda q, a: (change(q, 5, "7"), a), "has '7'"),
 }
 MAZE_FAULTS = {
@@ -183,8 +183,8 @@ def test_a_wrong_one_of_several_files_is_named(refused, rows, tmp_path):
         ("compare colour=blue", "unknown key 'colour'"),
         ("compare seeds=-1", "seeds: the value must be at least 1, not -1"),
         ("compare task.sudoku-4x4.seed=-1", "task.sudoku-4x4.seed: the value must be at least 0, not -1"),
-        ("compare task=multiplication-2x2 train_size=9000", "9000 were asked for"),
-        ("compare --oot x", "No such option: --oot"),
+        ("compare task=multiplication-2x2 train_size=9000", "9000 are asked for"),
+        ("compare --oot x", "--oot: there is no such flag"),
         ("compare sudoku", "key=value"),
         ("train", "1 task(s) and 5 method(s)"),
         ("train task=[sudoku-4x4,maze-8x8] method=trm", "2 task(s) and 1 method(s)"),
