@@ -158,6 +158,7 @@ class AnswerOnly(SupervisedMethod):
 
     name: ClassVar[str] = "answer_only"
     label: ClassVar[str] = "LM, answer only"
+    colour: ClassVar[str] = "ochre"
     style: ClassVar[Style] = "answer_only"
 
     def thinks(self, model: Mapping[str, Any]) -> Thinking:
@@ -170,6 +171,7 @@ class COT(SupervisedMethod):
 
     name: ClassVar[str] = "cot"
     label: ClassVar[str] = "LM, chain of thought (distilled)"
+    colour: ClassVar[str] = "orange"
     thinking: ClassVar[Thinking] = "token"
     contrast: ClassVar[str | None] = "answer_only"
 
@@ -185,6 +187,7 @@ class Prompted(Method[PromptedOptions]):
 
     name: ClassVar[str] = "prompted"
     label: ClassVar[str] = "LM, prompted"
+    colour: ClassVar[str] = "pink"
     thinking: ClassVar[Thinking] = "token"
     trains: ClassVar[bool] = False
     options: ClassVar[type] = PromptedOptions

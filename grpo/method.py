@@ -38,6 +38,7 @@ class GRPO(LanguageModelMethod[GRPOOptions]):
 
     name: ClassVar[str] = "grpo"
     label: ClassVar[str] = "LM, GRPO"
+    colour: ClassVar[str] = "purple"
     thinking: ClassVar[Thinking] = "token"
     options: ClassVar[type] = GRPOOptions
     contrast: ClassVar[str | None] = "cot"

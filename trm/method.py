@@ -118,6 +118,7 @@ class Direct(RecursiveMethod):
 
     name: ClassVar[str] = "direct"
     label: ClassVar[str] = "Direct prediction"
+    colour: ClassVar[str] = "slate"
     options: ClassVar[type] = DirectOptions
 
 
@@ -126,6 +127,7 @@ class TRM(RecursiveMethod):
 
     name: ClassVar[str] = "trm"
     label: ClassVar[str] = "TRM"
+    colour: ClassVar[str] = "blue"
     thinking: ClassVar[Thinking] = "latent"
     options: ClassVar[type] = TRMOptions
     contrast: ClassVar[str | None] = "direct"
