@@ -12,7 +12,7 @@ from benchmarks.task import Task
 
 T = TypeVar("T")
 
-BATCH_SIZE = 128  # problems that a solver works on at once, unless told otherwise
+BATCH_SIZE = 128  # problems that a solver works on at once by default
 
 
 @dataclass(frozen=True)

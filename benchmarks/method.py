@@ -98,8 +98,7 @@ class TrainingRun(Generic[O]):
         milestones: shares of the budget, each in (0, 1), at which ``at_milestone(solver, spent)`` is called.
         at_milestone: gets a solver over the weights so far and what they cost. It runs off the clock.
         on_progress: gets what is spent, after every step.
-        at_phase: gets the name of a phase that has ended (``start``, ``policy``) and a solver over its weights; tells
-            its accuracy.
+        at_phase: gets the name of a phase that has ended and a solver over its weights; tells its accuracy.
         checkpoints: when to save into ``folder``, and whether to go on from there.
         test_prompts: the problems that the model will be asked. Only the length of their answers may be used.
         fingerprint: of the training and test problems, for what is kept outside the trainer's checkpoints.
@@ -277,9 +276,9 @@ class Method(ABC, Generic[O]):
         thinking: ``latent``, ``token`` or ``none``.
         options: the frozen dataclass of what a user can set. Its module must import without torch.
         contrast: the method that isolates what this one's thinking adds; ``None``: there is none.
+        colour: in reports, by its name in :data:`reasoning_kit.report.styles.PALETTE`; empty: one that no other has.
         trains: spends the budget; otherwise a model is asked as it is, and no budget is matched.
-        indifferent: parts of a run's specification that cannot change its result: ``model``,
-            ``evaluation.batch_size``. A finished run stays finished when they change.
+        indifferent: parts of a run's specification that cannot change its result, such as ``model``.
     """
 
     name: ClassVar[str]
@@ -287,6 +286,7 @@ class Method(ABC, Generic[O]):
     thinking: ClassVar[Thinking] = "none"
     options: ClassVar[type]
     contrast: ClassVar[str | None] = None
+    colour: ClassVar[str] = ""
     trains: ClassVar[bool] = True
     indifferent: ClassVar[tuple[str, ...]] = ()
 

@@ -152,7 +152,7 @@ class Guarded:
         try:
             number = float(value)
         except (TypeError, ValueError):
-            return self._failed(f"{value!r} is no number", completion, row)
+            return self._failed(f"the reward must be a number, not {value!r}", completion, row)
         return number if math.isfinite(number) else self._failed(f"the reward is {number}", completion, row)
 
     def _failed(self, why: str, completion: str, row: Mapping[str, Any]) -> float:

@@ -27,7 +27,7 @@ from benchmarks.method import (
     trained_weights,
 )
 from benchmarks.problem import Problem
-from cot_distill.options import SFTOptions
+from cot_distill.options import SFTOptions, SolverOptions
 from cot_distill.server_options import PromptedOptions
 
 if TYPE_CHECKING:
@@ -128,6 +128,7 @@ class SupervisedMethod(LanguageModelMethod[SFTOptions]):
         """The model as above, and options of TRL that the user gave."""
         super().preflight(setting)
         check_sft_options(setting.options.trainer, f"{setting.where}.trainer")
+        check_generator(setting.options.solver, f"{setting.where}.solver.generator")
 
     def train(self, run: TrainingRun[SFTOptions]) -> Trained:
         """See :func:`cot_distill.train.train`."""
@@ -157,6 +158,7 @@ class AnswerOnly(SupervisedMethod):
 
     name: ClassVar[str] = "answer_only"
     label: ClassVar[str] = "LM, answer only"
+    colour: ClassVar[str] = "ochre"
     style: ClassVar[Style] = "answer_only"
 
     def thinks(self, model: Mapping[str, Any]) -> Thinking:
@@ -169,6 +171,7 @@ class COT(SupervisedMethod):
 
     name: ClassVar[str] = "cot"
     label: ClassVar[str] = "LM, chain of thought (distilled)"
+    colour: ClassVar[str] = "orange"
     thinking: ClassVar[Thinking] = "token"
     contrast: ClassVar[str | None] = "answer_only"
 
@@ -184,6 +187,7 @@ class Prompted(Method[PromptedOptions]):
 
     name: ClassVar[str] = "prompted"
     label: ClassVar[str] = "LM, prompted"
+    colour: ClassVar[str] = "pink"
     thinking: ClassVar[Thinking] = "token"
     trains: ClassVar[bool] = False
     options: ClassVar[type] = PromptedOptions
@@ -248,11 +252,32 @@ def check_sft_options(trainer: Mapping[str, Any], where: str) -> None:
     if not trainer:
         return
 
+    import torch
     from trl import SFTConfig
 
-    from benchmarks.training.trainer_options import checked_options
+    from benchmarks.training.trainer_options import checked_options, try_arguments
 
-    checked_options(trainer, SFTConfig, where)
+    own = checked_options(trainer, SFTConfig, where)
+    on_cpu = not torch.cuda.is_available()
+    usual: dict[str, Any] = {"output_dir": "unused", "use_cpu": on_cpu, "bf16": not on_cpu, "report_to": "none"}
+    try_arguments(lambda: SFTConfig(**usual | own), where)
+
+
+def check_generator(options: SolverOptions, where: str) -> None:
+    """What writes must be installed.
+
+    Raises:
+        UserError: if it is vLLM, and vLLM is not there.
+    """
+    from importlib.util import find_spec
+
+    if options.generator == "vllm" and find_spec("vllm") is None:
+        raise UserError(
+            "vLLM is not installed.",
+            where=where,
+            cure="Let transformers generate, or install it into an environment of its own: "
+            "pip install 'reasoning_kit[vllm]' -c constraints-vllm.txt.",
+        )
 
 
 def check_teacher(setting: Setting[Any], options: SFTOptions, where: str) -> None:

@@ -15,6 +15,7 @@ from benchmarks.method import Phase, Price, Setting, Thinking, Trained, Training
 from cot_distill.method import (
     COT,
     LanguageModelMethod,
+    check_generator,
     check_sft_options,
     check_teacher,
     outside_knowledge,
@@ -37,6 +38,7 @@ class GRPO(LanguageModelMethod[GRPOOptions]):
 
     name: ClassVar[str] = "grpo"
     label: ClassVar[str] = "LM, GRPO"
+    colour: ClassVar[str] = "purple"
     thinking: ClassVar[Thinking] = "token"
     options: ClassVar[type] = GRPOOptions
     contrast: ClassVar[str | None] = "cot"
@@ -65,11 +67,16 @@ class GRPO(LanguageModelMethod[GRPOOptions]):
         # TRL knows its own options and what vLLM needs; what does not fit LoRA or several processes is refused there.
         several = int(os.environ.get("WORLD_SIZE", "1")) > 1
         if options.trainer or options.vllm != "none" or setting.model.lora_rank or several:
+            from benchmarks.training.trainer_options import try_arguments
+            from grpo.arguments import arguments_of
             from grpo.train import check_arguments
 
             check_arguments(TrainingRun(
                 setting.task, (), options, setting.budget, setting.seed, Path("unused"), setting.model, setting.where
             ))  # fmt: skip
+            folder = Path("unused")
+            try_arguments(lambda: arguments_of(options, folder, setting.seed, 1, 1.0), f"{setting.where}.trainer")
+        check_generator(options.solver, f"{setting.where}.solver.generator")
         if options.rewards:
             from grpo.rewards import own_rewards
 

@@ -18,7 +18,7 @@ from benchmarks.training.budget import Budget
 from reasoning_kit.config.composition import choices, published_entry
 from reasoning_kit.config.plugins import register_task
 from reasoning_kit.config.spec import ExperimentConfig, check_config, check_methods_on_tasks, fingerprint
-from reasoning_kit.registry import METHODS
+from reasoning_kit.registry import METHODS, own_trained_methods
 
 if TYPE_CHECKING:
     from benchmarks.evaluation import Evaluation, Solver
@@ -97,7 +97,7 @@ def train(
 
 def compare(
     tasks: Tasks,
-    methods: Methods = ("direct", "trm", "answer_only", "cot", "grpo"),
+    methods: Methods | None = None,
     budget: str | Budget = "3.5e12 flops",
     *,
     seeds: int = 1,
@@ -115,7 +115,8 @@ def compare(
 
     Args:
         tasks: names or tasks; or a mapping from names of your own to a task or to options (``family``, ``size``, ...).
-        methods: names; or a mapping from names to options. A variant says its ``base``.
+        methods: names; or a mapping from names to options. A variant says its ``base``. ``None``: all of the kit's own
+            that are trained.
         seeds: of training, 0 to ``seeds - 1``.
         train_size, test_size: problems of each split; ``None``: as each task says.
         model: as in :func:`train`.
@@ -135,7 +136,7 @@ def compare(
 
     config = configure(
         tasks=tasks,
-        methods=methods,
+        methods=own_trained_methods() if methods is None else methods,
         budget=budget,
         seeds=seeds,
         train_size=train_size,

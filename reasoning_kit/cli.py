@@ -44,12 +44,13 @@ CANNOT_WRITE = (
 FinishedRun = Annotated[Path, typer.Argument(help="Folder of a finished run.")]
 
 
-def _show_version(asked: bool) -> None:
+def _show_version(asked: bool) -> bool:
     if asked:
         from importlib.metadata import version
 
         print(f"reasoning_kit {version('reasoning_kit')}")
         raise typer.Exit
+    return asked
 
 
 @app.callback()

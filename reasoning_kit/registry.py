@@ -36,6 +36,11 @@ def trained_methods() -> list[str]:
     return [name for name, cls in METHODS.items() if cls.trains]
 
 
+def own_trained_methods() -> list[str]:
+    """Those of :func:`trained_methods` that the kit itself brings."""
+    return [name for name in trained_methods() if METHODS.is_own(name)]
+
+
 def contrasts() -> list[tuple[str, str]]:
     """What thinking adds to the same kind of network: each method with the one that it is measured against."""
     return [(name, cls.contrast) for name, cls in METHODS.items() if cls.contrast is not None]

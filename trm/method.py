@@ -60,10 +60,14 @@ class RecursiveMethod(Method[TRMOptions]):
 
     def preflight(self, setting: Setting[TRMOptions]) -> None:
         """transformers knows its own training arguments, and torch the shape of the network."""
+        from benchmarks.training.trainer_options import try_arguments
         from trm.arguments import training_arguments
         from trm.trainer import build
 
-        training_arguments(setting.options, setting.budget, setting.seed, Path("unused"))
+        options, budget = setting.options, setting.budget
+        try_arguments(
+            lambda: training_arguments(options, budget, setting.seed, Path("unused")), f"{setting.where}.trainer"
+        )
         build(as_grid(setting.task, setting.where), setting.options)
 
     def train(self, run: TrainingRun[TRMOptions]) -> Trained:
@@ -114,6 +118,7 @@ class Direct(RecursiveMethod):
 
     name: ClassVar[str] = "direct"
     label: ClassVar[str] = "Direct prediction"
+    colour: ClassVar[str] = "slate"
     options: ClassVar[type] = DirectOptions
 
 
@@ -122,6 +127,7 @@ class TRM(RecursiveMethod):
 
     name: ClassVar[str] = "trm"
     label: ClassVar[str] = "TRM"
+    colour: ClassVar[str] = "blue"
     thinking: ClassVar[Thinking] = "latent"
     options: ClassVar[type] = TRMOptions
     contrast: ClassVar[str | None] = "direct"

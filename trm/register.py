@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
@@ -55,7 +55,7 @@ class _AfterImport(MetaPathFinder):
     """Waits for transformers' AutoConfig to be loaded, then steps out of the way."""
 
     def find_spec(
-        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+        self, fullname: str, path: Iterable[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """The module's own spec, whose loader goes on to :func:`_register_on_use`."""
         if fullname != AUTO_CONFIG:

@@ -84,14 +84,16 @@ def _of_file(path: Path) -> Iterator[Row]:
         raise UserError("the file is empty.", where=where, cure="Save or download it again.")
     if header != HEADER:
         raise UserError(
-            f"the header is '{','.join(header)[:60]}'.", where=where, cure=f"Make the first line '{','.join(HEADER)}'."
+            f"the header must be '{','.join(HEADER)}', not '{','.join(header)[:60]}'.",
+            where=where,
+            cure=f"Make the first line '{','.join(HEADER)}'.",
         )
     empty = True
     for line, cells in rows:
         where = f"{path}, line {line}"
         if len(cells) != len(HEADER):
             raise UserError(
-                f"the row has {len(cells)} columns instead of {len(HEADER)}.",
+                f"the row must have {len(HEADER)} columns, not {len(cells)}.",
                 where=where,
                 cure=f"Write it as {','.join(HEADER)}.",
             )
@@ -100,7 +102,7 @@ def _of_file(path: Path) -> Iterator[Row]:
         yield Row(where, line, source, question, answer, _whole(rating, where))
     if empty:
         raise UserError(
-            "the file holds a header and no puzzle.", where=str(path), cure="Add rows, or name another file."
+            "the file must hold a puzzle below its header.", where=str(path), cure="Add rows, or name another file."
         )
 
 

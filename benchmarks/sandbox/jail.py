@@ -14,6 +14,7 @@ import subprocess
 import sys
 import sysconfig
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 
 from benchmarks.sandbox.seccomp import ARCHITECTURES, seccomp_filter
@@ -57,10 +58,13 @@ def _visible() -> tuple[list[str], str]:
     for path in sorted(libraries):
         options += ["--ro-bind", path, path]
     seen = [*map(Path, libraries), library, Path(interpreter()), Path("/dev/null"), Path(KIT, "file")]
-    parents = sorted({str(parent) for path in seen for parent in path.parents if parent != Path("/")})
-    # Folders that bubblewrap makes on its way to a file are for their owner alone.
-    options = [word for parent in parents for word in ("--perms", "0755", "--dir", parent)] + options
-    return options, ":".join(sorted({os.path.dirname(path) for path in libraries}))
+    parents = set(chain.from_iterable(path.parents for path in seen)) - {Path("/")}
+
+    # Folders that bubblewrap makes on its way to a file are for their owner alone. So these are made before.
+    folders: list[str] = []
+    for parent in sorted(map(str, parents)):
+        folders += ["--perms", "0755", "--dir", parent]
+    return folders + options, ":".join(sorted({os.path.dirname(path) for path in libraries}))
 
 
 def available() -> None:

@@ -50,7 +50,7 @@ def call_in_monty(code: str, function: str, arguments: list[Any], named: dict[st
     except pydantic_monty.MontyError as error:
         raise MontyFailure(str(error)[:200]) from None
     if not _plain(value):
-        raise MontyFailure("it returns something that is no plain data")
+        raise MontyFailure("it must return plain data")
     return value
 
 

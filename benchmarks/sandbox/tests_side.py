@@ -78,7 +78,7 @@ class Remote:
         return iter(content)
 
     def _no(self, *_):
-        raise TypeError("an object that is no plain data cannot be compared")
+        raise TypeError("only plain data can be compared")
 
     __eq__ = __ne__ = __bool__ = __lt__ = __le__ = __gt__ = __ge__ = _no
 

@@ -80,7 +80,7 @@ def _packed(value: Any, keep: Callable[[Any], int] | None) -> Any:
             return {name: [_packed(item, keep) for item in base.__iter__(value)]}
     if keep is not None:
         return {"h": keep(value)}
-    raise TypeError(f"{kind.__name__} is no plain data")
+    raise TypeError(f"a value must be plain data, not a {kind.__name__}")
 
 
 def _unpacked(value: Any) -> Any:

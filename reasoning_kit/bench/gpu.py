@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from rich.console import Console
 
@@ -19,6 +19,7 @@ from reasoning_kit.bench.commands import check_shape, matmul_rates, measured_ste
 from reasoning_kit.bench.result import read_result, write_result
 from reasoning_kit.bench.step_program import PLAIN, Shape
 from reasoning_kit.config.checking import at_least
+from trm.options import TRMOptions
 
 STAGES = ("matmul", "trm-step", "sudoku", "scale", "maze")
 TARGETS = {"sudoku": 0.87, "scale": 0.96, "maze": 0.85}
@@ -110,7 +111,7 @@ def bench_gpu(out: Path, data: Path | None, small: bool, seeds: int, stages: str
 
 
 def _check_data(plan: Plan, stages: Sequence[str]) -> None:
-    """A missing file is told before anything is measured.
+    """A missing file is refused before anything is measured.
 
     Raises:
         UserError: naming it.
@@ -220,13 +221,17 @@ def _scale(plan: Plan, out: Path, console: Console) -> dict[str, Any]:
     found = []
     for folder in folders:
         place = out / "scale" / folder.name
-        options: Any = load_run(folder).options
+        options = cast(TRMOptions, load_run(folder).options)
         if not (place / JSON).exists():
             precision = options.evaluation_precision  # as the run itself was judged
             effort = Effort(plan.depth, plan.trajectories, plan.votes, precision=precision)
             scale_run(folder, [], console, effort, place)
         measured = json.loads((place / JSON).read_text())
-        points = [point | {"way": line["label"]} for line in measured["series"] for point in line["points"]]
+        points: list[dict[str, Any]] = []
+        for line in measured["series"]:
+            points += [point | {"way": line["label"]} for point in line["points"]]
+
+        # The run as it was trained, and the most accurate way to think longer, the cheapest of equals.
         depth = measured["series"][0]["points"]
         trained = next(point for point in depth if round(point["steps"]) == options.supervision_steps)
         best = max(points, key=lambda point: (point["accuracy"]["value"], -point["flops"]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from reasoning_kit.report import formatting as f
@@ -54,11 +55,11 @@ def _where(stages: Stages) -> str:
 
 
 def _matmul(rates: Mapping[str, Any]) -> str:
-    rows = [
-        (p["name"], p["precision"], f"{p['rows']} x {p['inner']} x {p['columns']}", f.si(p["flops_per_second"]))
-        for rate in rates.values()
-        for p in rate["products"]
-    ]
+    rows = []
+    for rate in rates.values():
+        for p in rate["products"]:
+            shape = f"{p['rows']} x {p['inner']} x {p['columns']}"
+            rows.append((p["name"], p["precision"], shape, f.si(p["flops_per_second"])))
     return "## Matrix products\n\n" + _rows(("product", "precision", "rows x inner x columns", "FLOP/s"), rows)
 
 
@@ -112,7 +113,7 @@ def _training(title: str, stage: Mapping[str, Any], rates: Mapping[str, Any]) ->
         )
     target = f"{100 * stage['target']:g} %"
     headings = ("seed", f"time to {target}", "accuracy at the end", "training", "steps", "utilisation", "memory")
-    notes = {note for run in stage["runs"] for note in run["notes"]}
+    notes = set(chain.from_iterable(run["notes"] for run in stage["runs"]))
     median = _reached(median_time(stage["runs"]))
     about = f"\nMedian training time to {target}: {median}, read off the learning curve; no start-up, no checks.\n"
     return f"## {title}\n\n" + _rows(headings, rows) + about + "".join(f"- {note}\n" for note in sorted(notes))

@@ -12,13 +12,14 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from rich import box
 from rich.table import Table
 
 from benchmarks.errors import UserError
 from benchmarks.method import TrainingRun
+from grpo.options import GRPOOptions
 from grpo.step_shares import PARTS, Shares, shares
 from reasoning_kit.config.spec import ExperimentConfig, RunSpec, load_config
 from reasoning_kit.report import formatting as f
@@ -64,16 +65,16 @@ def configured(overrides: Sequence[str]) -> ExperimentConfig:
     """The comparison that the words name, of GRPO where they name no method.
 
     Raises:
-        UserError: for a mistake in it, or a method that is no GRPO.
+        UserError: for a mistake in it, or a method that is not GRPO.
     """
     named = any(word.startswith(("method=", "experiment=")) for word in overrides)
     config = load_config(overrides if named else [DEFAULT, *overrides])
     for name, entry in config.methods.items():
         if entry.base != "grpo":
             raise UserError(
-                f"'{name}' takes no steps of GRPO.",
+                f"every method must be grpo or a variant of it, and '{name}' is not.",
                 where="bench grpo-step",
-                cure="Name grpo or variants: method=[grpo]",
+                cure="For example method=[grpo].",
             )
     return config
 
@@ -89,7 +90,7 @@ def measure(spec: RunSpec, steps: int, tell: Callable[[str], None] = lambda _: N
     """
     from grpo.train import train
 
-    options: Any = spec.options
+    options = cast(GRPOOptions, spec.options)
     name = f"{spec.task_name}, {spec.method}"
     tell(f"{name}: start checkpoint")
     task = spec.task.load()

@@ -241,9 +241,13 @@ def _ratio(reference: dict[str, Any], row: dict[str, Any]) -> tuple[float | None
 
 def _check_numbers(target: float, every: float, limit: float) -> None:
     if not 0 < target <= 1:
-        raise UserError(f"{target:g} is no accuracy to reach.", where="--target", cure="Give a share in (0, 1]: 0.95.")
+        raise UserError(
+            f"the target must be a share in (0, 1], not {target:g}.", where="--target", cure="For example 0.95."
+        )
     if not 0 < limit < math.inf:
-        raise UserError(f"{limit:g} is no time.", where="--limit", cure="Give seconds: 900.")
+        raise UserError(
+            f"the limit must be a number of seconds above 0, not {limit:g}.", where="--limit", cure="For example 900."
+        )
     if not 0 < every < limit:
         raise UserError(
             f"{every:g} s between checks.", where="--every", cure=f"Give more than 0 and less than {limit:g}."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from reasoning_kit.config.spec import ExperimentConfig, load_config
 from reasoning_kit.registry import method
 from reasoning_kit.runs.environment import free_cores
 from reasoning_kit.runs.launch import Job, launch
-from reasoning_kit.runs.results import is_finished, settle
+from reasoning_kit.runs.results import is_finished, resolve
 
 
 def compare(overrides: Sequence[str], out: Path | None, fresh: bool, console: Console, resume: bool = True) -> Path:
@@ -61,7 +62,7 @@ def _run(config: ExperimentConfig, folder: Path, fresh: bool, console: Console, 
     """Everything that can be refused is refused before the first run starts."""
     check_out(folder)
     problems = check_data(config, console)
-    for moved in settle(config.runs(), problems, folder, fresh):
+    for moved in resolve(config.runs(), problems, folder, fresh):
         console.print(f"A run of another configuration is now in {moved}", soft_wrap=True)
     preflight(config, folder, console)
     jobs = config.jobs or parallel_runs(config)
@@ -88,7 +89,7 @@ class RunsFailed(Exception):
 
 
 def check_data(config: ExperimentConfig, console: Console) -> dict[str, str]:
-    """Read or generate every task's problems once, so that a broken file is told before anything is trained.
+    """Read or generate every task's problems once, so that a broken file is refused before anything is trained.
 
     Returns:
         the fingerprint of each task's problems.
@@ -116,7 +117,8 @@ def preflight(config: ExperimentConfig, folder: Path, console: Console) -> None:
     """
     for run in config.runs():
         if run.seed == 0 and not is_finished(run, folder / run.folder):
-            with console.status(f"checking {run.method} on {run.task_name}"):
+            with console.status(f"checking {run.method} on {run.task_name}"), warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of libraries, about options that they will rename
                 method(run.base).preflight(run.setting())
 
 

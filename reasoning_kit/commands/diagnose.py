@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -48,16 +49,20 @@ def diagnose_run(folder: Path, console: Console) -> None:
         UserError: if the folder holds no finished run of GRPO, or one from before there were verdicts.
     """
     record = RunRecord.load(folder)
-    if record.config.get("base", record.method) != "grpo":
+    found = record.diagnostics
+
+    # What is diagnosed are groups of completions and their rewards: the history that reinforcement learning keeps.
+    if "history" not in found:
         raise UserError(
-            f"a run of '{record.method}' has no groups and no rewards.",
+            f"the run must have groups and rewards, and a run of '{record.method}' has none.",
             where=str(folder),
             cure="Give a run of grpo or a variant of it.",
         )
-    found = record.diagnostics
     if "verdict" not in found:
         raise UserError(
-            "a run from before GRPO kept its diagnosis.", where=str(folder), cure="Run it again into another folder."
+            "the record must hold its diagnosis, and this one is from before it was kept.",
+            where=str(folder),
+            cure="Run it again into another folder.",
         )
     name = record.config.get("label", record.method)
     console.print(_course(found["history"], f"{name} on {record.task['name']}, seed {record.seed}"))
@@ -74,28 +79,37 @@ def diagnose_run(folder: Path, console: Console) -> None:
 
 
 def _course(history: Sequence[Mapping[str, Any]], title: str) -> Table:
-    rewards = sorted({key for entry in history for key in entry if key.startswith("rewards/") and key.endswith("mean")})
+    keys = set(chain.from_iterable(history))
+    rewards = sorted(key for key in keys if key.startswith("rewards/") and key.endswith("mean"))
     columns = dict(COLUMNS)
     if len(rewards) > 1:  # next to the verifier's, which is the accuracy
         columns |= {key.split("/")[1]: (key, ".3f") for key in rewards if key != "rewards/correct/mean"}
-    told = {heading: column for heading, column in columns.items() if any(column[0] in entry for entry in history)}
+
+    # Without the columns that this run did not measure: KL without a reference, for example.
+    shown = {heading: column for heading, column in columns.items() if column[0] in keys}
     if not any(entry.get("groups/skipped") for entry in history):
-        told.pop(SKIPPED, None)
+        shown.pop(SKIPPED, None)
+
     table = Table(title=escape(title), box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)  # fits 80 columns
-    for heading in ("steps", *told):
+    for heading in ("steps", *shown):
         table.add_column(heading, justify="right", no_wrap=True)
+
+    # Each row is the mean over as many steps, the last over what is left.
     size = max(1, -(-len(history) // PARTS))
     for start in range(0, len(history), size):
         part = history[start : start + size]
         steps = f"{part[0]['step']}-{part[-1]['step']}" if len(part) > 1 else str(part[0]["step"])
-        table.add_row(steps, *(_mean(part, key, form) for key, form in told.values()))
+        table.add_row(steps, *(_mean(part, key, form) for key, form in shown.values()))
     return table
 
 
 def _mean(part: Sequence[Mapping[str, Any]], key: str, form: str) -> str:
-    values = [
-        entry[key] / (entry["groups/drawn"] if key in SHARES else 1) for entry in part if entry.get(key) is not None
-    ]
+    """Over the steps that measured it; a number of groups becomes a share of those drawn."""
+    values = []
+    for entry in part:
+        if entry.get(key) is not None:
+            whole = entry["groups/drawn"] if key in SHARES else 1
+            values.append(entry[key] / whole)
     return format(statistics.fmean(values), form) if values else BLANK
 
 

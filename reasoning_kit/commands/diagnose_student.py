@@ -17,10 +17,14 @@ FEW = 0.5  # share of the problems asked below which a student sees too little
 def student_table(record: RunRecord) -> Table:
     """One row per phase: its share of the budget, what it took, its loss, and test accuracy at its end."""
     found = record.diagnostics
-    pupil, unit = found["pupil"], record.budget["unit"]
-    costs = {"start": found["start_cost"], **pupil["costs"]}
-    sizes = {"policy": pupil["policy_parameters"], "pupil": record.parameters}
-    right = {"start": found["start_accuracy"], "policy": pupil["policy_accuracy"], "pupil": _accuracy(record)["value"]}
+    student, unit = found["pupil"], record.budget["unit"]
+    costs = {"start": found["start_cost"], **student["costs"]}
+    sizes = {"policy": student["policy_parameters"], "pupil": record.parameters}
+    right = {
+        "start": found["start_accuracy"],
+        "policy": student["policy_accuracy"],
+        "pupil": _accuracy(record)["value"],
+    }
     caption = f"Loss: first and last logged. The policy's share of the {unit} holds its start's"
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, caption=caption)  # fits 80 columns
     table.add_column("")
@@ -43,8 +47,8 @@ def student_table(record: RunRecord) -> Table:
 
 def student_lines(record: RunRecord) -> list[str]:
     """What it learned from, teacher against student, and what to change."""
-    pupil = record.diagnostics["pupil"]
-    teaching, teacher, own = pupil["teaching"], pupil["policy_accuracy"], _accuracy(record)
+    student = record.diagnostics["pupil"]
+    teaching, teacher, own = student["teaching"], student["policy_accuracy"], _accuracy(record)
     rejected = ", ".join(f"{kind} {count}" for kind, count in teaching["rejected"].items())
     lines = [
         f"The policy wrote {teaching['written']:,} of {teaching['asked']:,} traces; the verifier accepted "
@@ -52,8 +56,8 @@ def student_lines(record: RunRecord) -> list[str]:
         f"different, for {f.percent(teaching['acceptance_per_problem'])} of the problems asked"
         + (f". Rejected: {rejected}." if rejected else "."),
     ]
-    if told := _learning_curve(record):
-        lines.append(told)
+    if curve := _learning_curve(record):
+        lines.append(curve)
     ends = f"95 %: {100 * own['low']:.1f} to {100 * own['high']:.1f} %"
     lines.append(
         f"The student solved {f.percent(own['value'])} of the {own['problems']} test problems ({ends}), its teacher "
@@ -96,5 +100,5 @@ def _learning_curve(record: RunRecord) -> str:
     points = [point for point in record.curve[:-1] if point[unit] > before]
     if not points:
         return BLANK
-    told = [f"{f.percent(point['accuracy'])} at {100 * point[unit] / limit:.0f} %" for point in points]
-    return f"While it learned it solved {', '.join(told)} of the budget."
+    reached = [f"{f.percent(point['accuracy'])} at {100 * point[unit] / limit:.0f} %" for point in points]
+    return f"While it learned it solved {', '.join(reached)} of the budget."

@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import update_wrapper
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
@@ -257,7 +258,8 @@ class HelpfulCommand(TyperCommand):
             if type(error).__name__ != "NoSuchOption":  # whose module differs between releases of typer
                 raise
             flag = str(error.option_name)  # type: ignore[attr-defined]
-            known = [name for parameter in self.params for name in parameter.opts if name.startswith("--")]
+            names = chain.from_iterable(parameter.opts for parameter in self.params)
+            known = [name for name in names if name.startswith("--")]
             arguments = [parameter.name for parameter in self.params if parameter.param_type_name == "argument"]
             raise unknown_flag(flag, given, known, arguments) from None
 

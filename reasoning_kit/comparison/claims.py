@@ -187,9 +187,11 @@ def _on(task: TaskComparison, claim: Claim) -> Judged | None:
         gap = replace(gap, value=-gap.value, low=-gap.high, high=-gap.low)
     # Lengths that nobody was taught are no part of the ceiling, until one gets there.
     top = 1.0 if task.lengths is None else max(task.lengths.known, *(row.accuracy.value for row in task.rows))
-    told = tells(claim, gap, a.accuracy.value, b.accuracy.value, top)
-    found = outcome(claim, gap) if told else "untested"
-    notes = [f"{row.label}: {note.removesuffix('.')}" for row in (a, b) for note in row.notes]
+    decisive = tells(claim, gap, a.accuracy.value, b.accuracy.value, top)
+    found = outcome(claim, gap) if decisive else "untested"
+    notes: list[str] = []
+    for row in (a, b):
+        notes += [f"{row.label}: {note.removesuffix('.')}" for note in row.notes]
     return Judged(task.name, gap, found, _ratio(a, b), (*caveats([a, b], task.budget["unit"]), *notes))
 
 

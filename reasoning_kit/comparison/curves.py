@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -23,13 +24,24 @@ class Curve:
 
 def learning_curve(records: Sequence[RunRecord]) -> Curve:
     """Accuracy against training compute; the mean is taken where all seeds have been."""
-    seeds = [tuple(sorted((float(p["flops"]), float(p["accuracy"])) for p in r.curve)) for r in records]
-    seeds = [points for points in seeds if points]
+    seeds = []
+    for record in records:
+        points = tuple(sorted((float(point["flops"]), float(point["accuracy"])) for point in record.curve))
+        if points:
+            seeds.append(points)
     if not seeds:
         return Curve((), ())
+
+    # All seeds have been between the latest first point and the earliest last one.
     low, high = max(s[0][0] for s in seeds), min(s[-1][0] for s in seeds)
-    grid = sorted({x for s in seeds for x, _ in s if low <= x <= high})
-    curves = [np.interp(grid, [x for x, _ in s], [y for _, y in s]) for s in seeds]
+    measured_at = {flops for flops, _ in chain.from_iterable(seeds)}
+    grid = sorted(flops for flops in measured_at if low <= flops <= high)
+
+    # Each seed read off at every point of the grid: [seeds, grid].
+    curves = []
+    for points in seeds:
+        flops, accuracies = zip(*points, strict=True)
+        curves.append(np.interp(grid, flops, accuracies))
     mean = np.mean(curves, axis=0) if grid else []
     return Curve(tuple((x, float(y)) for x, y in zip(grid, mean, strict=True)), tuple(seeds))
 
@@ -48,9 +60,16 @@ def scaling_curve(records: Sequence[RunRecord]) -> Curve:
 
 def shared_demos(by_method: Mapping[str, Sequence[RunRecord]]) -> dict[str, Mapping[str, Any]]:
     """The demo problem that most methods have, solved by each method's first seed that has it."""
-    demos = {m: [r.demo for r in records if r.demo.get("steps")] for m, records in by_method.items()}
-    counts = Counter(i for group in demos.values() for i in {demo["id"] for demo in group})
+    # Method -> id of the problem -> the demo of its first seed that has it.
+    demos: dict[str, dict[str, Mapping[str, Any]]] = {}
+    for method, records in by_method.items():
+        own = demos.setdefault(method, {})
+        for record in records:
+            if record.demo.get("steps"):
+                own.setdefault(record.demo["id"], record.demo)
+
+    counts = Counter(chain.from_iterable(demos.values()))
     if not counts:
         return {}
     shared = counts.most_common(1)[0][0]
-    return {m: d for m, group in demos.items() if (d := next((x for x in group if x["id"] == shared), None))}
+    return {method: own[shared] for method, own in demos.items() if shared in own}

@@ -8,14 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from benchmarks.records import RunRecord
 from benchmarks.statistics import Interval, accuracy_interval
 
-FAMILIES = ("sequences",)  # whose problems have meta["length"], and a score that is character accuracy
+
+@runtime_checkable
+class TrainedOnLengths(Protocol):
+    """A family whose problems have ``meta["length"]``, and whose score is character accuracy."""
+
+    @property
+    def training_lengths(self) -> range: ...
 
 
 @dataclass(frozen=True)
@@ -29,8 +35,8 @@ class Published:
 
 
 # Addition, length 20, from the comparison in Tiny Autoregressive Recursive Models.
-PUBLISHED = {
-    "addition": tuple(
+PUBLISHED = {  # by family and operation
+    ("sequences", "addition"): tuple(
         Published(label, 20, characters, "arXiv 2603.08082")
         for label, characters in (("Universal transformer", 0.938), ("GPT", 0.181), ("Autoregressive TRM", 0.111))
     )
@@ -85,14 +91,20 @@ def by_length(record: RunRecord, groups: Mapping[str, Sequence[Judgements]]) -> 
         groups: the runs of each method.
     """
     options = (record.config.get("task") or {}).get("options")
-    if record.task.get("family") not in FAMILIES or options is None:
-        return None
-    from benchmarks.task import load_task
+    from benchmarks.task import FAMILIES, load_task
 
-    task = load_task(record.task["family"], **options)
+    family = str(record.task.get("family"))
+    if options is None or family not in FAMILIES or not hasattr(FAMILIES[family], "training_lengths"):
+        return None
+    task = load_task(family, **options)
+    assert isinstance(task, TrainedOnLengths)
+
+    # The ids of the problems, by their length.
     first = next(iter(groups.values()))[0]
     length = {i: int(task.parse_question(row["question"]).meta["length"]) for i, row in first.items()}
-    order = {each: [i for i in first if length[i] == each] for each in sorted(set(length.values()))}
+    order: dict[int, list[str]] = {each: [] for each in sorted(set(length.values()))}
+    for i, each in length.items():
+        order[each].append(i)
 
     def at(seeds: Sequence[Judgements], ids: Sequence[str]) -> AtLength:
         orbits = [str(first[i]["orbit"]) for i in ids]
@@ -102,11 +114,12 @@ def by_length(record: RunRecord, groups: Mapping[str, Sequence[Judgements]]) -> 
         ]
         return AtLength(*found)
 
-    trained: tuple[int, ...] = tuple(task.training_lengths)  # type: ignore[attr-defined]  # of FAMILIES
+    trained = tuple(task.training_lengths)
+    published = PUBLISHED.get((family, getattr(task, "operation", "")), ())
     return Lengths(
         trained=trained,
         known=float(np.mean([trained[0] <= each <= trained[-1] for each in length.values()])),
         lengths=tuple(order),
         rows={method: {each: at(seeds, ids) for each, ids in order.items()} for method, seeds in groups.items()},
-        published=tuple(p for p in PUBLISHED.get(task.operation, ()) if p.length in order),  # type: ignore[attr-defined]
+        published=tuple(each for each in published if each.length in order),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 
 from benchmarks.errors import UserError
@@ -22,7 +23,7 @@ class Comparison:
     @property
     def claims(self) -> tuple[JudgedClaim, ...]:
         """Those of ``configs/claims`` whose methods ran."""
-        return tuple(claim for judged in self._judged.values() for claim in judged)
+        return tuple(chain.from_iterable(self._judged.values()))
 
     @property
     def claims_title(self) -> str:

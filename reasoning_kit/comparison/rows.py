@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +104,8 @@ def make_row(group: Sequence[Run], order: Sequence[str], clusters: Sequence[str]
     def metric(name: str) -> float | None:
         return _mean(r.metrics.get(name, {}).get("value") for r in records)
 
-    told = [note for r in records for note in r.notes] + _oracle(metric("oracle"), metric("accuracy"))
+    notes = list(chain.from_iterable(record.notes for record in records))
+    notes += _oracle(metric("oracle"), metric("accuracy"))
     return Row(
         method=first.record.method,
         base=first.base,
@@ -124,7 +126,7 @@ def make_row(group: Sequence[Run], order: Sequence[str], clusters: Sequence[str]
         tokens_per_answer=metric("tokens_per_answer"),
         trains=first.trains,
         unmatched=_unmatched(records, unit, limit) if first.trains else NOT_TRAINED,
-        notes=tuple(dict.fromkeys(told)),
+        notes=tuple(dict.fromkeys(notes)),
     )
 
 

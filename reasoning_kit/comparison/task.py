@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import chain, combinations
 from pathlib import Path
 from typing import Any
 
@@ -118,7 +118,7 @@ def compare_task(runs: Sequence[Run]) -> TaskComparison:
         learning={m: curve for m, group in records.items() if (curve := learning_curve(group)).points},
         scaling={m: curve for m, group in records.items() if (curve := scaling_curve(group)).points},
         demos=shared_demos(records),
-        runs=tuple(run for group in by_method.values() for run in group),
+        runs=tuple(chain.from_iterable(by_method.values())),
         lengths=by_length(first.record, {m: [run.rows for run in group] for m, group in by_method.items()}),
     )
 

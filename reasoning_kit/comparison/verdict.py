@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from benchmarks.statistics import Difference
 from reasoning_kit.comparison.rows import MATCHED_WITHIN, Row
@@ -47,7 +48,8 @@ def oriented(a: Row, b: Row) -> tuple[Row, Row]:
 
 def thinking_contrasts(pairs: Sequence[Paired]) -> tuple[Paired, ...]:
     """The pairs that isolate what thinking adds, the method that thinks first."""
-    return tuple(p for a, b in contrasts() for p in pairs if (p.a, p.b) == (a, b))
+    by_methods = {(pair.a, pair.b): pair for pair in pairs}
+    return tuple(by_methods[both] for both in contrasts() if both in by_methods)
 
 
 def parts(rows: Sequence[Row], pairs: Sequence[Paired]) -> tuple[Paired, ...]:
@@ -135,9 +137,9 @@ def _ablation(rows: dict[str, Row], worth: Sequence[Paired], unit: str) -> str:
                 gap = pair.difference
                 side = "not distinguishable" if not gap.clear else f"clearly {'below' if gap.value > 0 else 'above'} it"
                 found[side].append(f"{rows[pair.b].label} ({0.0 - round(100 * gap.value, 1):+.1f})")
-        told = "; ".join(f"{side}: {', '.join(names)}" for side, names in found.items() if names)
-        sentences.append(f"{rows[base].label} has {100 * rows[base].accuracy.value:.1f} %; {told}.")
-    involved = dict.fromkeys(name for pair in worth for name in (pair.a, pair.b))
+        sides = "; ".join(f"{side}: {', '.join(names)}" for side, names in found.items() if names)
+        sentences.append(f"{rows[base].label} has {100 * rows[base].accuracy.value:.1f} %; {sides}.")
+    involved = dict.fromkeys(chain.from_iterable((pair.a, pair.b) for pair in worth))
     caution = _caution([rows[name] for name in involved], unit)
     return f"{WINNERS['variants']}: {' '.join(sentences)} Differences in points; clear means at 95 %.{caution}"
 

@@ -16,17 +16,21 @@ def at_least(least: int, value: int, where: str) -> None:
         UserError: if the value is smaller.
     """
     if value < least:
-        raise UserError(f"{value} is too small.", where=where, cure=f"Give {least} or more.")
+        raise UserError(f"the value must be at least {least}, not {value}.", where=where, cure=f"Give {least} or more.")
 
 
 def mapping(raw: Any, where: str) -> Mapping[str, Any]:
     """The value itself.
 
     Raises:
-        UserError: if it is no mapping.
+        UserError: if it is not a mapping.
     """
     if not isinstance(raw, Mapping):
-        raise UserError(f"{raw!r} is no group of options.", where=where, cure=f"Give single ones: {where}.KEY=VALUE.")
+        raise UserError(
+            f"'{where}' must be a group of options, not {raw!r}.",
+            where=where,
+            cure=f"Give single ones: {where}.KEY=VALUE.",
+        )
     return raw
 
 
@@ -69,14 +73,13 @@ def checked(cls: type, raw: Any, where: str, **ready: Any) -> Any:
             continue
         types = (hints[key], *get_args(hints[key]))
         if isinstance(value, bool) and bool not in types and Any not in types:  # which Python takes for 1 or 0
-            raise UserError(f"{value!r} does not fit.", where=path, cure=f"It is of type {known[key].type}.")
+            raise UserError(f"the value must be of type {known[key].type}, not {value!r}.", where=path)
         try:
             values[key] = TypeAdapter(hints[key]).validate_python(value)
         except ValidationError as error:
             problem = error.errors()[0]["msg"].rstrip(".")
-            raise UserError(
-                f"{value!r} does not fit ({problem}).", where=path, cure=f"It is of type {known[key].type}."
-            ) from None
+            what = f"the value must be of type {known[key].type}, not {value!r} ({problem})."
+            raise UserError(what, where=path) from None
     for key, spec in known.items():
         if key not in values and spec.default is MISSING and spec.default_factory is MISSING:
             raise UserError(f"'{key}' is missing.", where=where or "configuration", cure="Give it a value.")

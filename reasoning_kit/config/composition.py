@@ -132,7 +132,7 @@ def model_path(path: str) -> str:
 
 
 def quoted(key: str, value: str) -> str:
-    """The override of a text that may hold signs which Hydra would read as its own, such as a path."""
+    """The override of a text that may hold characters which Hydra would read as its own, such as a path."""
     escaped = value.replace("'", "\\'")
     return f"{key}='{escaped}'"
 

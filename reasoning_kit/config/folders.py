@@ -89,7 +89,7 @@ def check_out(folder: Path) -> None:
     page = folder / "report.html"
     if page.exists() and OUR_PAGE not in _beginning(page):
         raise UserError(
-            "this file is no report of reasoning_kit, and would be overwritten.",
+            "only reports of reasoning_kit are overwritten, and this file is not one.",
             where=str(page),
             cure="Move it away, or give another folder with --out.",
         )

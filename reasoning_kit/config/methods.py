@@ -91,11 +91,15 @@ def check_methods(raw: Mapping[str, Any], published: Callable[[str], Mapping[str
 def _base(name: str, base: Any) -> str:
     where = f"method.{name}"
     if not NAME.fullmatch(name):
-        raise UserError(f"'{name}' is no name of a method.", where=where, cure="Use letters, digits, _ and -.")
+        raise UserError(
+            f"a method's name must be of letters, digits, _ and -, not '{name}'.", where=where, cure="Rename it."
+        )
     if name in METHODS:
         if base not in (None, name):
             raise UserError(
-                f"'{name}' is no variant of '{base}'.", where=f"{where}.base", cure="Give the variant another name."
+                f"'{name}' is a method itself, so it cannot be a variant of '{base}'.",
+                where=f"{where}.base",
+                cure="Give the variant another name.",
             )
         return name
     if base is None:

@@ -248,7 +248,9 @@ def paths_that_end_with(key: str) -> list[str]:
     from benchmarks.task import FAMILIES
     from reasoning_kit.registry import METHODS
 
-    options = [option for group in ("", "model", "budget", "evaluation") for option in group_options(group)]
+    options: list[Option] = []
+    for group in ("", "model", "budget", "evaluation"):
+        options += group_options(group)
     for method in METHODS:
         options += method_options(method)
     for family in FAMILIES:

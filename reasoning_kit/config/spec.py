@@ -294,7 +294,7 @@ def check_config(raw: Mapping[str, Any]) -> ExperimentConfig:
 
 
 def check_methods_on_tasks(config: ExperimentConfig) -> None:
-    """Every method looks at its options and at each task, in an instant.
+    """Every method checks its options and each task, in an instant.
 
     Raises:
         UserError: naming the first that does not fit.

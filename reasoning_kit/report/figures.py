@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from html import escape
+from itertools import chain
 
 import plotly.graph_objects as go
 
@@ -33,8 +34,10 @@ def training_figure(task: TaskComparison, styles: Mapping[str, Style]) -> go.Fig
             figure.add_trace(_line(row, style, curve.points))
         if row.training_flops:
             figure.add_trace(_final(row, style, row.training_flops, "training FLOPs", bars=not many))
-    drawn = [x for trace in figure.data for x in trace.x]
-    if drawn and max(drawn) < 2 * min(drawn):  # equal compute without curves would leave an axis without width
+
+    # Equal compute without curves would leave an axis without width.
+    drawn = list(chain.from_iterable(trace.x for trace in figure.data))
+    if drawn and max(drawn) < 2 * min(drawn):
         figure.update_xaxes(range=[math.log10(min(drawn) / 3), math.log10(3 * max(drawn))])
     if task.budget["unit"] == "flops":
         figure.add_vline(x=task.budget["limit"], line={"width": 1, "dash": "dot", "color": "#888"})

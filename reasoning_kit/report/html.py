@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping
 from importlib.resources import files
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from reasoning_kit.comparison import (
 from reasoning_kit.report import formatting
 from reasoning_kit.report.figures import MANY, scaling_figure, training_figure
 from reasoning_kit.report.player import stage
-from reasoning_kit.report.styles import OTHER, STYLES, Style, styles_of
+from reasoning_kit.report.styles import OTHER, Style, own_styles, styles_of
 
 REPORT = "report.html"
 TALLY = {
@@ -73,7 +74,7 @@ def render_report(comparison: Comparison) -> str:
     }
     environment.globals |= {
         "style": styles,
-        "palette": {style.key: style for style in (*STYLES.values(), OTHER, *styles.values())},
+        "palette": {style.key: style for style in (*own_styles().values(), OTHER, *styles.values())},
         "interval_svg": interval_svg,
         "difference_svg": difference_svg,
         "winners": WINNERS,
@@ -100,7 +101,7 @@ def _claims(comparison: Comparison) -> dict[str, Any] | None:
     """What the template shows of the claims; ``None`` where the methods of none ran."""
     if not (claims := comparison.claims):
         return None
-    ran = {judged.task for claim in claims for judged in claim.tasks}
+    ran = {judged.task for judged in chain.from_iterable(claim.tasks for claim in claims)}
     tasks = [task.name for task in comparison.tasks if task.name in ran]
     return {
         "title": comparison.claims_title,
@@ -163,19 +164,21 @@ def _tally(comparison: Comparison) -> str:
     wins = Counter(task.winner for task in comparison.tasks)
     total = len(comparison.tasks)
     if wins["variants"] == total:
-        gaps = [pair.difference for task in comparison.tasks for pair in task.parts]
+        pairs = chain.from_iterable(task.parts for task in comparison.tasks)
+        gaps = [pair.difference for pair in pairs]
         below, above = sum(gap.low > 0 for gap in gaps), sum(gap.high < 0 for gap in gaps)
         where = f" over {total} tasks" if total > 1 else ""
         return f"Of {len(gaps)} variants{where}, {below} are clearly below their base and {above} clearly above it."
-    parts = [
-        f"{text} on {wins[key]} of {total} task{'s' if total > 1 else ''}" for key, text in TALLY.items() if wins[key]
-    ]
+
+    tasks = "tasks" if total > 1 else "task"
+    parts = [f"{text} on {wins[key]} of {total} {tasks}" for key, text in TALLY.items() if wins[key]]
     sentence = "; ".join(parts) or "one side of the question was not run"
     return sentence[0].upper() + sentence[1:] + "."
 
 
 def _extent(comparison: Comparison) -> dict[str, Any]:
-    records = [run.record for task in comparison.tasks for run in task.runs]
+    runs = chain.from_iterable(task.runs for task in comparison.tasks)
+    records = [run.record for run in runs]
     started = sorted(r.started for r in records if r.started)
     return {
         "methods": len({r.method for r in records}),
@@ -191,8 +194,9 @@ def _shared(records: list[RunRecord]) -> list[tuple[str, str]]:
     """Facts about the runs; where runs differ, all values."""
     facts: list[tuple[str, str]] = []
     for name in ("data", "budget", "hardware", "git", "versions"):
-        for key in dict.fromkeys(key for r in records for key in getattr(r, name)):
-            values = dict.fromkeys(_plain(getattr(r, name)[key]) for r in records if key in getattr(r, name))
+        groups = [getattr(record, name) for record in records]
+        for key in dict.fromkeys(chain.from_iterable(groups)):
+            values = dict.fromkeys(_plain(group[key]) for group in groups if key in group)
             facts.append((f"{name}: {key}", " / ".join(values)))
     return facts
 

@@ -1,4 +1,4 @@
-"""How each method looks, the same everywhere in a report: colours, marker, dash, and its style in a terminal.
+"""The style of each method, the same everywhere in a report: colours, marker, dash, and its style in a terminal.
 
 Colours are told apart by colour-blind readers as far as so many can be, and markers without any colour.
 """
@@ -6,8 +6,10 @@ Colours are told apart by colour-blind readers as far as so many can be, and mar
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import chain
 
 from reasoning_kit.comparison import Comparison
+from reasoning_kit.registry import METHODS
 
 
 @dataclass(frozen=True)
@@ -30,21 +32,22 @@ class Style:
     terminal: str
 
 
-# Cool colours for recursive networks, warm ones for language models; methods that do not think are dashed.
-STYLES = {
+# By the names that methods say (benchmarks.method.Method.colour). Cool colours are for recursive networks, warm ones
+# for language models; methods that do not think are dashed.
+PALETTE = {
     style.key: style
     for style in (
-        Style("direct", "#5b6b80", "#9fb0c6", "square", "dash", "M3.5 3.5h9v9h-9z", ""),
-        Style("trm", "#0067ab", "#5cb8f2", "circle", "solid", "M8 2.8a5.2 5.2 0 1 0 .01 0z", "blue"),
-        Style("answer_only", "#9a7000", "#e3b94f", "diamond", "dash", "M8 1.8 14.2 8 8 14.2 1.8 8z", "yellow"),
-        Style("cot", "#cc5200", "#ff9257", "triangle-up", "solid", "M8 2.2 14 13H2z", "red"),
-        Style("grpo", "#9b3a8c", "#e294d3", "cross", "solid", "M6 2h4v4h4v4h-4v4H6v-4H2V6h4z", "magenta"),
-        Style(
-            "prompted", "#e0007a", "#ff5ca8", "hexagon", "dot", "M8 1.6l5.6 3.2v6.4L8 14.4l-5.6-3.2V4.8z", "deep_pink3"
-        ),
+        Style("slate", "#5b6b80", "#9fb0c6", "square", "dash", "M3.5 3.5h9v9h-9z", ""),
+        Style("blue", "#0067ab", "#5cb8f2", "circle", "solid", "M8 2.8a5.2 5.2 0 1 0 .01 0z", "blue"),
+        Style("ochre", "#9a7000", "#e3b94f", "diamond", "dash", "M8 1.8 14.2 8 8 14.2 1.8 8z", "yellow"),
+        Style("orange", "#cc5200", "#ff9257", "triangle-up", "solid", "M8 2.2 14 13H2z", "red"),
+        Style("purple", "#9b3a8c", "#e294d3", "cross", "solid", "M6 2h4v4h4v4h-4v4H6v-4H2V6h4z", "magenta"),
+        Style("pink", "#e0007a", "#ff5ca8", "hexagon", "dot", "M8 1.6l5.6 3.2v6.4L8 14.4l-5.6-3.2V4.8z", "deep_pink3"),
     )
 }
-OTHER = Style("other", "#3f3f46", "#d4d4d8", "x", "dot", "M3 3l10 10M13 3 3 13", "")
+OTHER = Style(
+    "other", "#3f3f46", "#d4d4d8", "x", "dot", "M3 3l10 10M13 3 3 13", ""
+)  # of text that belongs to no method
 
 # On white, on black, in a terminal. Chosen one after another, each as far as possible (OKLab) from those above it, to
 # normal eyes and to eyes without red or green receptors (Machado et al. 2009), with a contrast of 3 at least.
@@ -76,19 +79,35 @@ MARKERS = (
 DASHES = ("solid", "dot", "dashdot")
 
 
+def own_styles() -> dict[str, Style]:
+    """The styles of the methods that name a colour, in the order in which methods are listed."""
+    named = {name: cls.colour for name, cls in METHODS.items() if cls.colour in PALETTE}
+    return {name: replace(PALETTE[colour], key=name) for name, colour in named.items()}
+
+
+def latent_style() -> Style:
+    """Of latent recursion, which also draws the first line of a page that has no methods beside each other."""
+    return next(style for name, style in own_styles().items() if METHODS[name].thinking == "latent")
+
+
 def styles_of(comparison: Comparison) -> dict[str, Style]:
-    """The style of every method of a comparison; variants take theirs in the order of the rows."""
-    rows = {row.method: row for task in comparison.tasks for row in task.rows}
-    styles = {name: STYLES.get(name, OTHER) for name in rows}
-    variants = [row for row in rows.values() if row.method != row.base]
-    for number, row in enumerate(variants):
+    """The style of every method of a comparison.
+
+    Variants, and methods that name no colour (those of plug-ins), take theirs in the order of the rows.
+    """
+    rows = {row.method: row for row in chain.from_iterable(task.rows for task in comparison.tasks)}
+    own = own_styles()
+    styles = {name: own[name] for name in rows if name in own}
+
+    others = [row for row in rows.values() if row.method not in own]
+    for number, row in enumerate(others):
         style = variant_style(number)
         styles[row.method] = style if row.thinking != "none" else replace(style, dash="dash")
     return styles
 
 
 def variant_style(number: int) -> Style:
-    """The style of the variant with this number, from 0; colour and marker together come again after 98."""
+    """The style of the variant with this number, counted from 0; colour and marker together come again after 98."""
     light, dark, terminal = COLOURS[number % len(COLOURS)]
     symbol, path = MARKERS[(number + number // len(COLOURS)) % len(MARKERS)]
     dash = DASHES[number // len(MARKERS) % len(DASHES)]

@@ -103,7 +103,10 @@ def _task(task: TaskComparison) -> str:
     if task.contrasts:
         lines += ["", "Differences in points on the same problems (95 % interval):", ""]
         lines += [f"- {labels[p.a]} minus {labels[p.b]}: {f.points(p.difference)}" for p in task.contrasts]
-    notes = [f"- {row.label}: {note}" for row in task.rows for note in (row.unmatched, *row.notes) if note]
+
+    notes: list[str] = []
+    for row in task.rows:
+        notes += [f"- {row.label}: {note}" for note in (row.unmatched, *row.notes) if note]
     return "\n".join(lines + (["", "Not matched between methods:", "", *notes] if notes else []))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from rich import box
-from rich.console import Group
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -22,8 +22,12 @@ WIDE = 100  # characters; a narrower terminal gets fewer columns
 def comparison_table(comparison: Comparison, width: int = WIDE) -> Group:
     """All tasks, ready for ``console.print``, for a terminal of ``width`` characters."""
     styles = styles_of(comparison)
-    tasks = [part for task in comparison.tasks for part in (_task_table(task, styles, width), _below(task))]
-    return Group(*tasks, *([_claims(comparison)] if comparison.claims else []))
+    parts: list[RenderableType] = []
+    for task in comparison.tasks:
+        parts += [_task_table(task, styles, width), _below(task)]
+    if comparison.claims:
+        parts.append(_claims(comparison))
+    return Group(*parts)
 
 
 def _task_table(task: TaskComparison, styles: Mapping[str, Style], width: int = WIDE) -> Table:
@@ -90,10 +94,10 @@ def _claims(comparison: Comparison) -> Group:
     table.add_column()
     for judged in claims:
         gap = f": {f.points(judged.mean)} points" if judged.mean else ""
-        told = [f"{judged.claim.a} minus {judged.claim.b}{gap}"]
-        told += [f"{f.times(judged.flops_ratio)} FLOPs per answer" if judged.flops_ratio else "", judged.sentence]
+        parts = [f"{judged.claim.a} minus {judged.claim.b}{gap}"]
+        parts += [f"{f.times(judged.flops_ratio)} FLOPs per answer" if judged.flops_ratio else "", judged.sentence]
         text = Text(f"{judged.claim.text}\n")
-        text.append("; ".join(filter(None, told)), style="dim")
+        text.append("; ".join(filter(None, parts)), style="dim")
         table.add_row(Text(judged.outcome, style=OUTCOMES[judged.outcome]), text)
     cautions = Text("".join(f"* {caution}\n" for caution in f.cautions(claims)), style="yellow")
     return Group(Text(f"{comparison.claims_title} (first method minus second)", style="bold"), table, cautions)

@@ -187,12 +187,12 @@ def _live(jobs: Sequence[Job], console: Console) -> Iterator[None]:
     stop = threading.Event()
 
     def narrate() -> None:
-        told: set[int] = set()
+        reported: set[int] = set()
         while True:
             ending = stop.is_set()
             for job in jobs:
-                if job.over and id(job) not in told:
-                    told.add(id(job))
+                if job.over and id(job) not in reported:
+                    reported.add(id(job))
                     console.print(f"{job.name}: {outcome(job)}", highlight=False)
             if ending:
                 return

@@ -26,7 +26,7 @@ def is_finished(spec: RunSpec, folder: Path) -> bool:
     return (folder / RECORD).exists() and is_same_run(RunRecord.load(folder), spec)
 
 
-def settle(specs: Sequence[RunSpec], problems: Mapping[str, str], out: Path, fresh: bool) -> list[Path]:
+def resolve(specs: Sequence[RunSpec], problems: Mapping[str, str], out: Path, fresh: bool) -> list[Path]:
     """Make sure that every finished run in ``out`` can stand in one report with ``specs``.
 
     Args:
@@ -102,7 +102,9 @@ class Unfinished:
             return None
 
 
-def take_up(run: Path, fingerprint: str, problems: str, resume: bool, tell: Callable[[str], None]) -> Unfinished:
+def resume_or_start(
+    run: Path, fingerprint: str, problems: str, resume: bool, tell: Callable[[str], None]
+) -> Unfinished:
     """The unfinished run in the folder ``run``, if it is this very one, or else a new one.
 
     Args:

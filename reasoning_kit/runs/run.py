@@ -28,7 +28,7 @@ from benchmarks.training.saving import Checkpoints
 from reasoning_kit.config.spec import RunSpec, fingerprint
 from reasoning_kit.registry import method
 from reasoning_kit.runs.environment import git_revision, hardware, measured_energy, peak_memory_bytes, versions
-from reasoning_kit.runs.results import UNFINISHED, Unfinished, take_up
+from reasoning_kit.runs.results import UNFINISHED, Unfinished, resume_or_start
 
 Progress = Callable[[str, float, dict[str, float]], None]  # phase, share done, numbers to show
 
@@ -54,7 +54,7 @@ def run(
     on_progress("problems", 0.0, {})
     task = spec.task.load()
     splits = spec.splits(task)
-    unfinished = take_up(folder, fingerprint(spec), splits.fingerprint, checkpoints.resume, checkpoints.tell)
+    unfinished = resume_or_start(folder, fingerprint(spec), splits.fingerprint, checkpoints.resume, checkpoints.tell)
     unfinished.save(folder)
     watch = Watch(spec, task, splits, folder, unfinished, on_progress, checkpoints)
 
@@ -186,8 +186,8 @@ def make_record(watch: Watch, trained: Trained, evaluation: Evaluation, joules: 
 def _interruptions(notes: list[str]) -> list[str]:
     if not notes:
         return []
-    told = [note[0].upper() + note[1:] for note in notes]
-    return [*told, "Peak memory and energy are those of the last attempt."]
+    sentences = [note[0].upper() + note[1:] for note in notes]
+    return [*sentences, "Peak memory and energy are those of the last attempt."]
 
 
 def tidy(base: Method[Any], options: object, trainer: Path) -> None:

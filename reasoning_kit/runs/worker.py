@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO
 
@@ -22,8 +23,39 @@ SPEC, LOG = "spec.json", "log.txt"
 FAILED, USER_ERROR, STOPPED = 1, 2, 128 + signal.SIGTERM
 
 
+class Stopping:
+    """The handler of SIGTERM: it ends the process at once, but for a training that saves checkpoints.
+
+    Attributes:
+        asked: SIGTERM has come; training stops after its step.
+        saves: the process is in a training that saves checkpoints.
+    """
+
+    def __init__(self) -> None:
+        self.asked = threading.Event()
+        self.saves = False
+
+    def __call__(self, *_: object) -> None:
+        self.asked.set()
+        if not self.saves:
+            sys.exit(STOPPED)
+
+
 def main(spec_file: str, folder_name: str, minutes: str = "5", start: str = "resume") -> int:
+    """Train and evaluate one run; the launcher reads what this process says on its standard output.
+
+    Args:
+        spec_file: the run's specification, as JSON.
+        folder_name: of the run.
+        minutes: between checkpoints.
+        start: ``resume``: go on from a checkpoint that fits.
+
+    Returns:
+        The exit code.
+    """
     folder = Path(folder_name)
+
+    # Standard output is the launcher's. What libraries print, and what C code writes, goes to the log.
     channel = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
     log = (folder / LOG).open("a", buffering=1)
     os.dup2(log.fileno(), sys.stdout.fileno())
@@ -32,45 +64,14 @@ def main(spec_file: str, folder_name: str, minutes: str = "5", start: str = "res
     def say(**message: object) -> None:
         channel.write(json.dumps(message) + "\n")
 
-    stopping, saves = threading.Event(), False
-
-    def stop(*_: object) -> None:
-        stopping.set()
-        if not saves:
-            sys.exit(STOPPED)
-
-    signal.signal(signal.SIGTERM, stop)
+    stopping = Stopping()
+    signal.signal(signal.SIGTERM, stopping)
     threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
     from benchmarks.errors import UserError
 
     try:
         _claim(log, folder)
-        say(phase="loading", share=0.0)
-        import torch
-
-        from benchmarks.training.saving import Checkpoints
-        from reasoning_kit.config.plugins import load_from_environment
-        from reasoning_kit.config.spec import spec_from_dict
-        from reasoning_kit.runs.run import run
-
-        torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
-        load_from_environment()
-        spec = spec_from_dict(json.loads(Path(spec_file).read_text()))
-        checkpoints = Checkpoints(float(minutes), start == "resume", lambda text: say(note=text), stop=stopping.is_set)
-        last = 0.0
-
-        def progress(phase: str, share: float, numbers: dict[str, float]) -> None:
-            nonlocal last, saves
-            saves = phase.startswith("training") and checkpoints.minutes > 0
-            if stopping.is_set() and not saves:
-                sys.exit(STOPPED)
-            now = time.monotonic()
-            if now - last > 0.5 or share >= 1:
-                last = now
-                say(phase=phase, share=share, **numbers)
-
-        record = run(spec, folder, progress, checkpoints)
-        say(phase="done", share=1.0, accuracy=record.metrics["accuracy"]["value"])
+        _run(spec_file, folder, float(minutes), start == "resume", stopping, say)
         return 0
     except UserError as error:
         say(phase="failed", what=error.what, where=error.where, cure=error.cure)
@@ -80,10 +81,43 @@ def main(spec_file: str, folder_name: str, minutes: str = "5", start: str = "res
         return STOPPED
     except Exception as error:
         traceback.print_exc()
-        say(
-            phase="failed", what=f"{type(error).__name__}: {error}", where=str(folder / LOG), cure="The log has it all."
-        )
+        what = f"{type(error).__name__}: {error}"
+        say(phase="failed", what=what, where=str(folder / LOG), cure="The log has it all.")
         return FAILED
+
+
+def _run(
+    spec_file: str, folder: Path, minutes: float, resume: bool, stopping: Stopping, say: Callable[..., None]
+) -> None:
+    """Train and evaluate, and say how far it is."""
+    say(phase="loading", share=0.0)  # before torch, which takes seconds
+    import torch
+
+    from benchmarks.training.saving import Checkpoints
+    from reasoning_kit.config.plugins import load_from_environment
+    from reasoning_kit.config.spec import spec_from_dict
+    from reasoning_kit.runs.run import run
+
+    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+    load_from_environment()
+    spec = spec_from_dict(json.loads(Path(spec_file).read_text()))
+    checkpoints = Checkpoints(minutes, resume, lambda text: say(note=text), stop=stopping.asked.is_set)
+    last = 0.0
+
+    def progress(phase: str, share: float, numbers: dict[str, float]) -> None:
+        nonlocal last
+        stopping.saves = phase.startswith("training") and checkpoints.minutes > 0
+        if stopping.asked.is_set() and not stopping.saves:
+            sys.exit(STOPPED)
+
+        # Twice a second is enough for a bar; the end of a phase is always said.
+        now = time.monotonic()
+        if now - last > 0.5 or share >= 1:
+            last = now
+            say(phase=phase, share=share, **numbers)
+
+    record = run(spec, folder, progress, checkpoints)
+    say(phase="done", share=1.0, accuracy=record.metrics["accuracy"]["value"])
 
 
 def _end_with_parent(parent: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
+from itertools import chain
 from typing import Any
 
 import plotly.graph_objects as go
@@ -19,14 +20,14 @@ from benchmarks.statistics import Interval
 from reasoning_kit.report import formatting as f
 from reasoning_kit.report.figures import empty_figure, error_bars
 from reasoning_kit.report.html import packaged, script_json
-from reasoning_kit.report.styles import STYLES, Style, variant_style
+from reasoning_kit.report.styles import Style, latent_style, variant_style
 
 ORACLE = "oracle (verifier-chosen)"
 
 
 def scaling_table(series: Sequence[Series], unit: str) -> Table:
     """One row per marked point, ready for ``console.print``; ``unit``: what :attr:`Point.steps` are."""
-    caption = "Oracle: verifier-chosen among all answers on the way, which is no accuracy"
+    caption = "Oracle: verifier-chosen among all answers on the way, which is not an accuracy"
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), caption=caption)
     table.add_column("Thinking", no_wrap=True)
     for heading in ("FLOPs/\npuzzle", unit, "Accu-\nracy", "95 %\ninterval", "Oracle"):
@@ -40,7 +41,9 @@ def scaling_table(series: Sequence[Series], unit: str) -> Table:
 
 def scaling_page(found: dict[str, Any], series: Sequence[Series]) -> str:
     """The page: figure, table and settings, everything inlined."""
-    styles = {line.key: STYLES["trm"] if i == 0 else variant_style(i - 1) for i, line in enumerate(series)}
+    styles = {}
+    for number, line in enumerate(series):
+        styles[line.key] = latent_style() if number == 0 else variant_style(number - 1)
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     return environment.from_string(packaged("scaling.html.j2")).render(
         found=found,
@@ -73,7 +76,10 @@ def _cells(point: Point) -> tuple[str, str, str, str, str]:
 def _figure(series: Sequence[Series], styles: dict[str, Style], oracle: bool) -> go.Figure:
     """Every point on a line, those of the table with marker and interval; the oracle is dashed."""
     figure = empty_figure("Compute per puzzle (FLOPs, log scale)")
-    lowest = min(point.accuracy.low for line in series for point in _marked(line)[1:] or line.points)
+
+    # The axis begins below the lowest interval; the first marked point is where thinking has only begun.
+    shown = chain.from_iterable(_marked(line)[1:] or line.points for line in series)
+    lowest = min(point.accuracy.low for point in shown)
     figure.update_layout(yaxis={"range": [max(lowest - 0.05, -0.03), 1.03], "dtick": None})
     if oracle:
         figure.update_layout(yaxis={"title": {"text": "Share of problems"}})

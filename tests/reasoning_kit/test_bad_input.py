@@ -78,7 +78,7 @@ SUDOKU_FAULTS = {
     "no solution": (lambda q, a: ("11" + q[2:], a), "line 3"),
     "several solutions": (lambda q, a: ("." * 16, a), "more than one solution"),
     "an answer that contradicts its question": (lambda q, a: (change(a, 0, str(5 - int(a[0]))), a), "question gives"),
-    "an answer that breaks the rules": (lambda q, a: ("." * 16, "1" * 16), "no Sudoku"),
+    "an answer that breaks the rules": (lambda q, a: ("." * 16, "1" * 16), "must be a Sudoku"),
     "an unknown symbol": (lambda q, a: (change(q, 5, "7"), a), "has '7'"),
 }
 MAZE_FAULTS = {
@@ -114,8 +114,8 @@ def test_broken_files_are_named(refused, rows, tmp_path):
     (tmp_path / "folder.csv").mkdir()
     for name, words in {
         "empty.csv": "is empty",
-        "header.csv": "no puzzle",
-        "columns.csv": "line 5: the row has 2 columns",
+        "header.csv": "must hold a puzzle",
+        "columns.csv": "line 5: the row must have 4 columns, not 2",
         "short.csv.gz": "ends early",
         "plain.csv.gz": "not a gzip",
         "folder.csv": "cannot be read",
@@ -181,10 +181,10 @@ def test_a_wrong_one_of_several_files_is_named(refused, rows, tmp_path):
         ("compare task=sudoku-7x7", "unknown task 'sudoku-7x7'"),
         ("compare budget.limit=0", "budget.limit: a budget must be a positive, finite number of flops, not 0"),
         ("compare colour=blue", "unknown key 'colour'"),
-        ("compare seeds=-1", "seeds: -1 is too small"),
-        ("compare task.sudoku-4x4.seed=-1", "task.sudoku-4x4.seed: -1 is too small"),
-        ("compare task=multiplication-2x2 train_size=9000", "9000 were asked for"),
-        ("compare --oot x", "No such option: --oot"),
+        ("compare seeds=-1", "seeds: the value must be at least 1, not -1"),
+        ("compare task.sudoku-4x4.seed=-1", "task.sudoku-4x4.seed: the value must be at least 0, not -1"),
+        ("compare task=multiplication-2x2 train_size=9000", "9000 are asked for"),
+        ("compare --oot x", "--oot: there is no such flag"),
         ("compare sudoku", "key=value"),
         ("train", "1 task(s) and 5 method(s)"),
         ("train task=[sudoku-4x4,maze-8x8] method=trm", "2 task(s) and 1 method(s)"),

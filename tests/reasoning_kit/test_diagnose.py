@@ -77,11 +77,14 @@ def test_shares_are_of_the_groups_that_were_drawn(finished):
     assert "100%" in row
 
 
-@pytest.mark.parametrize(("change", "words"), [("method", "no groups"), ("verdict", "before GRPO kept")])
+@pytest.mark.parametrize(
+    ("change", "words"), [("method", "must have groups and rewards"), ("verdict", "before it was kept")]
+)
 def test_other_runs_are_refused(finished, tmp_path, change, words):
     raw = json.loads((finished / RECORD).read_text())
     if change == "method":
         raw["method"] = raw["config"]["base"] = "cot"
+        raw["diagnostics"] = {}
     else:
         del raw["diagnostics"]["verdict"]
     (tmp_path / RECORD).write_text(json.dumps(raw))

@@ -21,7 +21,7 @@ from reasoning_kit.comparison import load_comparison
 from reasoning_kit.config.spec import fingerprint, load_config
 from reasoning_kit.runs import launch as launching
 from reasoning_kit.runs.launch import Job, launch, outcome, progress_html, progress_table
-from reasoning_kit.runs.results import is_finished, settle
+from reasoning_kit.runs.results import is_finished, resolve
 
 TASK = "sudoku-4x4"
 PROBLEMS = {TASK: f"data-of-{TASK}"}  # as the runs of run_factory have them
@@ -71,7 +71,7 @@ def test_runs_that_belong_together_stay(tmp_path, finished):
     mine = specs()
     folder = finished(tmp_path, mine[0])
     before = contents(tmp_path)
-    assert settle(mine, PROBLEMS, tmp_path, fresh=True) == []
+    assert resolve(mine, PROBLEMS, tmp_path, fresh=True) == []
     assert is_finished(mine[0], folder)
     assert not is_finished(mine[1], tmp_path / mine[1].folder)
     assert contents(tmp_path) == before
@@ -91,13 +91,13 @@ def test_strangers_are_refused_or_moved_aside_and_nothing_is_lost(tmp_path, fini
         (folder / "record.json").write_text('{"task": ')
     before = contents(tmp_path)
     with pytest.raises(UserError, match=str(folder)):
-        settle(mine, PROBLEMS, tmp_path, fresh=False)
+        resolve(mine, PROBLEMS, tmp_path, fresh=False)
     assert contents(tmp_path) == before
-    [moved] = settle(mine, PROBLEMS, tmp_path, fresh=True)
+    [moved] = resolve(mine, PROBLEMS, tmp_path, fresh=True)
     assert not folder.exists()
     assert sorted(contents(tmp_path).values()) == sorted(before.values())
     assert contents(moved)["record.json"] == before[str((folder / "record.json").relative_to(tmp_path))]
-    assert settle(mine, PROBLEMS, tmp_path, fresh=False) == []
+    assert resolve(mine, PROBLEMS, tmp_path, fresh=False) == []
     [task] = load_comparison(tmp_path).tasks
     assert [row.method for row in task.rows] == ["direct"], "the report must not find what was moved aside"
 
@@ -105,7 +105,7 @@ def test_strangers_are_refused_or_moved_aside_and_nothing_is_lost(tmp_path, fini
 def test_a_run_of_a_method_that_takes_no_part_stays_if_its_problems_are_the_same(tmp_path, finished):
     *mine, other = specs()
     folder = finished(tmp_path, other, fingerprint="with another budget")
-    assert settle(mine, PROBLEMS, tmp_path, fresh=True) == []
+    assert resolve(mine, PROBLEMS, tmp_path, fresh=True) == []
     assert folder.exists()
 
 
@@ -114,7 +114,7 @@ def test_an_unfinished_run_of_any_configuration_starts_anew(tmp_path, console, w
     [spec] = specs("method=[trm]")
     (tmp_path / spec.folder).mkdir(parents=True)
     (tmp_path / spec.folder / "spec.json").write_text(left)
-    assert settle([spec], PROBLEMS, tmp_path, fresh=False) == []
+    assert resolve([spec], PROBLEMS, tmp_path, fresh=False) == []
     worker(DONE)
     [job] = launch([spec], tmp_path, 1, 1, console)
     assert job.phase == "done"

@@ -15,7 +15,7 @@ from benchmarks.puzzles.sudoku.task import Sudoku
 from benchmarks.verifiable.arithmetic import Arithmetic
 from benchmarks.verifiable.sequences import Sequences
 from reasoning_kit.config.spec import load_config
-from reasoning_kit.report.styles import STYLES
+from reasoning_kit.report.styles import latent_style
 from reasoning_kit.runs.finished import load_solver
 from reasoning_kit.runs.run import run
 from reasoning_kit.studies.autoregressive.aggregate import Measured, difficulty, sections
@@ -308,7 +308,7 @@ def test_every_training_mode_is_in_the_figure_of_policies(mode):
     if mode == "llama":
         one = replace(one, ways=[replace(way, policy=KEY_VALUES) for way in one.ways])
     [section] = sections([one])
-    drawn = json.loads(_price(section, {"one": STYLES["trm"]}).json)["data"]
+    drawn = json.loads(_price(section, {"one": latent_style()}).json)["data"]
     assert [trace["name"] for trace in drawn] == ([] if mode == "llama" else ["one"])
 
 

@@ -19,7 +19,7 @@ from benchmarks.records import RunRecord, load_predictions
 from benchmarks.training.checkpoints import checkpoints_in
 from benchmarks.training.saving import Checkpoints
 from reasoning_kit.config.spec import RunSpec, fingerprint, load_config
-from reasoning_kit.runs.results import TRAINER, Unfinished, take_up
+from reasoning_kit.runs.results import TRAINER, Unfinished, resume_or_start
 from reasoning_kit.runs.run import run
 
 pytestmark = pytest.mark.slow
@@ -153,15 +153,15 @@ def test_taking_up_is_for_the_same_run_only_and_if_wanted(tmp_path, resume):
     mine.save(tmp_path)
     (tmp_path / TRAINER / "checkpoint-3").mkdir()
     told: list[str] = []
-    taken = take_up(tmp_path, "mine", "problems", resume, told.append)
+    taken = resume_or_start(tmp_path, "mine", "problems", resume, told.append)
     assert taken.notes == (["so far"] if resume else [])
     assert bool(told) is not resume
     assert (tmp_path / TRAINER).exists() is resume
     mine.save(tmp_path)
-    assert take_up(tmp_path, "mine", "others", True, told.append).notes == []
+    assert resume_or_start(tmp_path, "mine", "others", True, told.append).notes == []
     mine.save(tmp_path)
     (tmp_path / TRAINER / "unfinished.json").write_text('{"torn')
-    assert take_up(tmp_path, "mine", "problems", True, told.append).notes == []
+    assert resume_or_start(tmp_path, "mine", "problems", True, told.append).notes == []
 
 
 def test_how_often_it_saves_decides_no_result():

@@ -10,9 +10,11 @@ import pytest
 from rich.console import Console
 from rich.style import Style
 
+from benchmarks.records import RECORD
 from reasoning_kit.comparison import load_comparison
+from reasoning_kit.registry import METHODS
 from reasoning_kit.report import comparison_table, formatting, markdown_table, write_report
-from reasoning_kit.report.styles import COLOURS, MARKERS, OTHER, STYLES, styles_of, variant_style
+from reasoning_kit.report.styles import COLOURS, MARKERS, OTHER, PALETTE, own_styles, styles_of, variant_style
 
 ACCURACY = {"hrm": 0.55} | {f"trm_{i}": 0.7 + 0.02 * (i - 6) for i in range(1, 11)} | {"trm_deep": 0.99}
 BUDGET = {"unit": "steps", "limit": 900}
@@ -164,13 +166,33 @@ def test_variant_colours_are_seen_and_told_apart(theme, card):
 
 
 def test_no_two_methods_look_alike():
-    many = [*STYLES.values(), OTHER, *(variant_style(i) for i in range(98))]
+    many = [*own_styles().values(), OTHER, *(variant_style(i) for i in range(98))]
     assert len({(style.light, style.symbol) for style in many}) == len(many)
     assert len({style.key for style in many}) == len(many)
-    assert {style.symbol for style in STYLES.values()}.isdisjoint(symbol for symbol, _ in MARKERS)
+    assert {style.symbol for style in own_styles().values()}.isdisjoint(symbol for symbol, _ in MARKERS)
     neighbours = [variant_style(i) for i in range(14)]
     assert len({style.light for style in neighbours}) == len({style.terminal for style in neighbours}) == 14
     assert all(Style.parse(style.terminal) for style in many if style.terminal)
+
+
+def test_every_method_of_the_kit_has_a_colour_of_its_own():
+    own = own_styles()
+    assert list(own) == [name for name in METHODS if METHODS.is_own(name)]
+    assert len({style.light for style in own.values()}) == len(own) == len(PALETTE)
+
+
+def test_two_plugins_look_different(tmp_path, run_factory):
+    run_factory(tmp_path, TASK, "trm", 0)
+    for name in ("mine", "yours"):
+        run_factory(tmp_path, TASK, name, 0, accuracy=0.5, config=config(name))
+    for file in tmp_path.rglob(RECORD):  # methods themselves, of a plug-in that is not here now
+        record = json.loads(file.read_text())
+        record["config"].pop("base", None)
+        file.write_text(json.dumps(record))
+    styles = styles_of(load_comparison(tmp_path))
+    assert list(styles) == ["trm", "mine", "yours"]
+    assert len({style.light for style in styles.values()}) == 3
+    assert len({style.key for style in styles.values()}) == 3
 
 
 def test_a_variant_looks_the_same_on_every_task(tmp_path, run_factory):
@@ -179,7 +201,7 @@ def test_a_variant_looks_the_same_on_every_task(tmp_path, run_factory):
         for name in names:
             run_factory(tmp_path, task, name, 0, accuracy=0.5, config=config(name))
     styles = styles_of(load_comparison(tmp_path))
-    assert styles["trm"] == STYLES["trm"]
+    assert styles["trm"] == own_styles()["trm"]
     assert styles["a"].key != styles["b"].key
     html = write_report(tmp_path).read_text()
     for figure in re.findall(r'<script type="application/json">(.*?)</script>', html, re.S):

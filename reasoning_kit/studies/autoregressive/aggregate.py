@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -81,14 +82,15 @@ def sections(runs: Sequence[Measured], sure: float | None = None) -> list[dict[s
     for task in dict.fromkeys(run.task for run in runs):
         own = [run for run in runs if run.task == task]
         methods = _by_method(own)
-        served = _beside_the_best([row for same in methods.values() for row in _served(same)], own[0].orbits)
+        rows = chain.from_iterable(_served(same) for same in methods.values())
+        served = _beside_the_best(list(rows), own[0].orbits)
         found.append(
             {
                 "task": task,
                 "halts_above": sure,
                 "problems": len(own[0].ids),
                 "longest": max(run.longest for run in own),
-                "gap": [row for same in methods.values() for row in _gap(same)],
+                "gap": list(chain.from_iterable(_gap(same) for same in methods.values())),
                 "served": served,
                 "fewest": fewest(served),
                 "difficulty": {name: difficulty(same) for name, same in methods.items() if difficulty(same)},
@@ -237,8 +239,13 @@ def difficulty(same: Sequence[Measured]) -> dict[str, dict[str, dict[str, Any]]]
 
 def _kinds(kinds: Sequence[Sequence[str]], ways: Sequence[Scored], run: Measured) -> dict[str, Any]:
     found = {}
-    for name in ordered(kind for row in kinds for kind in row):
-        at = [(i, j) for i, row in enumerate(kinds) for j, kind in enumerate(row) if kind == name]
+    for name in ordered(chain.from_iterable(kinds)):
+        # Places of the tokens of this kind: the problem's number, and the token's in its answer.
+        at: list[tuple[int, int]] = []
+        for i, row in enumerate(kinds):
+            at += [(i, j) for j, kind in enumerate(row) if kind == name]
+
+        # One array of tokens for each seed.
         clusters = [run.orbits[i] for i, _ in at]
         right = [np.asarray([way.right[i][j] for i, j in at], float) for way in ways]
         steps = [np.asarray([way.depths[i][j] for i, j in at], float) for way in ways]

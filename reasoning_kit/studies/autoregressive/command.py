@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from rich.console import Console
 from rich.measure import Measurement
@@ -14,6 +14,8 @@ from benchmarks.errors import UserError
 from benchmarks.problem import Problem
 from benchmarks.records import RECORD, write_atomically
 from benchmarks.task import Task
+from cot_distill.options import SFTOptions
+from grpo.options import GRPOOptions
 from reasoning_kit.bench.result import progress_line, write_result
 from reasoning_kit.bench.show import table
 from reasoning_kit.config.checking import at_least
@@ -74,12 +76,14 @@ def bench_refinement(
         sure: a token halts where its halting probability is above it, or above the model's own.
 
     Raises:
-        UserError: for an impossible size, a folder without runs, or runs that are no autoregressive TRM.
+        UserError: for an impossible size, a folder without runs, or runs that are not autoregressive TRMs.
     """
     for number, name in ((repeats, "--repeats"), (rows, "--rows"), (problems, "--problems")):
         at_least(1, number, name)
     if sure is not None and not 0 < sure < 1:
-        raise UserError(f"{sure} is no probability between 0 and 1.", where="--sure", cure="For example 0.9.")
+        raise UserError(
+            f"the probability must lie between 0 and 1, not be {sure}.", where="--sure", cure="For example 0.9."
+        )
     trained = Trained(repeats, rows, problems, sure)
     use_free_cores()
     overrides = [word for word in words if "=" in word and not Path(word).exists()]
@@ -111,7 +115,7 @@ def _claims(width: int, repeats: int, rows: int, tell: refinement.Tell) -> dict[
         "n": 1,
         "supervision_steps": 4,
     }
-    refinement.build({**settings, "hidden_size": width})  # a size that does not fit is told first
+    refinement.build({**settings, "hidden_size": width})  # a size that does not fit is refused first
     return {
         "settings": settings,
         "prefix": refinement.against_prefix(settings, "committed", repeats, tell),
@@ -152,7 +156,7 @@ def _runs_below(folders: Sequence[Path]) -> tuple[dict[Path, RunSpec], list[str]
     for folder in folders:
         records = [folder / RECORD] if (folder / RECORD).exists() else sorted(folder.rglob(RECORD))
         kept = [record.parent for record in records if not _moved_aside(record.relative_to(folder))]
-        for run in kept or [folder]:  # a folder without any is told by the loader
+        for run in kept or [folder]:  # a folder without any is refused by the loader
             spec = load_run(run)
             if spec.base in LANGUAGE_MODELS:
                 chosen[run] = spec
@@ -230,15 +234,20 @@ def _kinds(
     """Each problem's kinds of tokens, for all ways to group them; none where a token is no single character."""
     labels = [token_kinds(task, problem, trace) for problem, trace in zip(problems, traces, strict=True)]
     kinds = {grouping: [label[grouping] for label in labels] for grouping in labels[0]}
-    fits = all(len(row) + 1 == len(own) for rows in kinds.values() for row, own in zip(rows, depths, strict=True))
+
+    # A model writes one token more than the answer has: the end.
+    written = [len(own) - 1 for own in depths]
+    fits = all([len(row) for row in rows] == written for rows in kinds.values())
     return kinds if fits else {}
 
 
 def _traces(spec: RunSpec, task: Task, problems: Sequence[Problem]) -> list[str | None]:
+    """What each problem's programmatic teacher writes, in the style that the run learned; ``None`` without thoughts."""
     if spec.base == "answer_only":
         return [None] * len(problems)
     from cot_distill.traces import write_trace
 
-    options: Any = spec.options
-    style = options.distillation.trace if spec.base == "grpo" else options.trace
+    # GRPO learned to write in its start, the others in their only training.
+    learned = spec.options.distillation if isinstance(spec.options, GRPOOptions) else spec.options
+    style = cast(SFTOptions, learned).trace
     return [write_trace(task, problem, style) for problem in problems]

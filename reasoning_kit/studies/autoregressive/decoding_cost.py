@@ -16,6 +16,7 @@ import statistics
 import time
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
+from itertools import chain
 from typing import Any, get_args
 
 import numpy as np
@@ -156,7 +157,7 @@ def against_lock_step(
         both = [Engine(exact, Decoding(**decoding, lock_step=way)).decode(prompts, ends) for way in (False, True)]
         if _differing(*both):
             raise RuntimeError("depth-wise batching wrote other tokens than lock-step decoding")
-    steps = [step for result in written[False] for step in result.steps]
+    steps = list(chain.from_iterable(result.steps for result in written[False]))
     ratios, after_prompts = (
         [lock[part] / deep[part] for deep, lock in zip(waited[False], waited[True], strict=True)] for part in (0, 1)
     )

@@ -69,12 +69,11 @@ def _arithmetic_carries(task: Arithmetic, problem: Problem) -> list[str]:
     kinds = []
     for column in range(task.width):
         # What the products of all lower columns add up to, beyond those columns.
-        below = sum(
-            int(a) * int(b) * 10 ** (i + j)
-            for i, a in enumerate(reversed(first))
-            for j, b in enumerate(reversed(second))
-            if i + j < column
-        )
+        below = 0
+        for i, a in enumerate(reversed(first)):
+            for j, b in enumerate(reversed(second)):
+                if i + j < column:
+                    below += int(a) * int(b) * 10 ** (i + j)
         carry = below // 10**column
         kinds.append(PRODUCTS[0 if carry == 0 else 1 if carry < 10 else 2])
     return kinds[::-1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import plotly.graph_objects as go
@@ -14,7 +15,7 @@ from plotly.offline import get_plotlyjs
 from benchmarks.statistics import Interval
 from reasoning_kit.report.figures import empty_figure, error_bars
 from reasoning_kit.report.html import packaged, script_json
-from reasoning_kit.report.styles import STYLES, Style, variant_style
+from reasoning_kit.report.styles import Style, latent_style, variant_style
 from reasoning_kit.studies.autoregressive.tables import Found, PlainTable, claim_tables, least_words, section_tables
 
 HALTING = {"adaptive": "halting by the head", "oracle": "an oracle's halting"}
@@ -73,12 +74,13 @@ def _styles(found: Found) -> dict[str, Style]:
     if "sections" not in found:
         names = ["time", "FLOPs", *(row["policy"] for row in found.get("memory", ()))]
     else:
-        rows = [row for section in found["sections"] for row in section["served"]]
+        rows = list(chain.from_iterable(section["served"] for section in found["sections"]))
         names = [*(row["method"] for row in rows), *(row["policy"] for row in rows)]
-    return {
-        name: STYLES["trm"] if number == 0 else variant_style(number - 1)
-        for number, name in enumerate(dict.fromkeys(names))
-    }
+
+    styles = {}
+    for number, name in enumerate(dict.fromkeys(names)):
+        styles[name] = latent_style() if number == 0 else variant_style(number - 1)
+    return styles
 
 
 def _title(found: Found) -> str:

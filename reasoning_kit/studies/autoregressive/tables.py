@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from reasoning_kit.report import formatting as f
@@ -27,7 +28,7 @@ def refinement_tables(found: Found) -> list[PlainTable]:
     """Everything that was measured."""
     if "sections" not in found:
         return claim_tables(found)
-    tables = [each for section in found["sections"] for each in section_tables(section)]
+    tables = list(chain.from_iterable(section_tables(section) for section in found["sections"]))
     if found["skipped"]:
         rows = [(run,) for run in found["skipped"]]
         tables.append(PlainTable(("Left out",), rows, "No language model was trained in these runs."))
@@ -133,16 +134,17 @@ def least_words(section: Found) -> list[str]:
 def _difficulty(title: str, ways: Mapping[str, Any]) -> PlainTable:
     kinds = ways["fixed"]
     halting = [name for name in ways if name != "fixed"]
-    rows = [
-        (
-            kind,
-            str(row["tokens"]),
-            f.percent(row["right"]["value"]),
-            *(cell for name in halting for cell in _steps_and_right(ways[name][kind])),
-        )
-        for kind, row in kinds.items()
-    ]
-    headings = [heading for name in halting for heading in (f"Steps, {name}", "right")]
+    headings: list[str] = []
+    for name in halting:
+        headings += [f"Steps, {name}", "right"]
+
+    # A row for each kind of token, with two cells for each way of halting.
+    rows = []
+    for kind, row in kinds.items():
+        cells = [kind, str(row["tokens"]), f.percent(row["right"]["value"])]
+        for name in halting:
+            cells += _steps_and_right(ways[name][kind])
+        rows.append(tuple(cells))
     caption = (
         "Count: of one seed. Right: at full depth, then after the steps of each way of halting, which have 95 % "
         "intervals over seeds, problems as clusters."
