@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from benchmarks.language_models import ModelOptions
 from benchmarks.method import Phase, Price, Setting, Thinking, Trained, TrainingRun
+from cot_distill.lengths import typical_lengths
 from cot_distill.method import (
     COT,
     LanguageModelMethod,
@@ -20,7 +21,6 @@ from cot_distill.method import (
     check_teacher,
     outside_knowledge,
     trained_language_model,
-    typical_lengths,
 )
 from cot_distill.traces import has_teacher, styles
 from grpo.options import GRPOOptions
