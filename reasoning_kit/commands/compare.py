@@ -50,7 +50,7 @@ def compare_config(config: ExperimentConfig, folder: Path, fresh: bool, console:
         raise RunsFailed(failed, None)
 
     comparison = load_comparison(folder)
-    report = write_report(folder)
+    report = write_report(folder, comparison)
     write_summary(comparison)
     console.print(comparison_table(comparison, console.width))
     if failed:
