@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 Message = dict[str, str]  # role and content of a chat
 Prompt = list[int] | list[Message]  # token ids for a model that is loaded here, a chat for one that is served
@@ -52,6 +52,7 @@ class Completion:
     depth: float | None = None
 
 
+@runtime_checkable
 class Generator(Protocol):
     """Anything that writes completions."""
 
