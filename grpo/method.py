@@ -20,8 +20,8 @@ from cot_distill.method import (
     check_teacher,
     outside_knowledge,
     trained_language_model,
-    typical_lengths,
 )
+from cot_distill.pricing import typical_lengths
 from cot_distill.traces import has_teacher, styles
 from grpo.options import GRPOOptions
 

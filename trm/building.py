@@ -7,8 +7,8 @@ from typing import Literal
 
 from benchmarks.grid_task import GridTask
 from trm.configuration import TRMConfig
-from trm.dataset import PuzzleTable
 from trm.options import TRMOptions
+from trm.puzzle_table import PuzzleTable
 
 MLP_UP_TO = 128  # positions up to which mixer="auto" mixes by an MLP, as the paper does for Sudoku but not for 30 x 30
 # What the options and the model's configuration have in common.
