@@ -97,6 +97,21 @@ class CausalLMShape:
             vocabulary=config.vocab_size,
         )
 
+    def parameters(self, architecture: str) -> int:
+        """Weights of a model from scratch, whose head is not tied to its embedding.
+
+        Args:
+            architecture: ``qwen2`` (biases of q, k and v), ``qwen3`` (norms of queries and keys) or ``llama``.
+        """
+        extra = {
+            "qwen2": self.head_size * (self.heads + 2 * self.key_value_heads),
+            "qwen3": 2 * self.head_size,
+            "llama": 0,
+        }[architecture]
+        attention = 2 * self.width * self.head_size * (self.heads + self.key_value_heads)
+        layer = attention + 3 * self.width * self.inner + 2 * self.width + extra  # with the layer's two norms
+        return self.layers * layer + self.width + 2 * self.vocabulary * self.width
+
     def per_token(self) -> float:
         """Matrix products with weights for one token: per layer q, k, v, o and the three SwiGLU matrices; the head."""
         attention = 2 * self.width * self.head_size * (self.heads + self.key_value_heads)

@@ -17,6 +17,8 @@ Architecture = Literal["qwen2", "qwen3", "llama", "autoregressive_trm"]
 
 # Architectures that compute more than once per token, and who knows how often: settings -> passes.
 PASSES_PER_TOKEN = {"autoregressive_trm": "trm.autoregressive.ladder:evaluations"}
+# Where the configurations of the kit's own architectures live.
+CONFIGURATIONS = {"autoregressive_trm": "trm.autoregressive.configuration:AutoregressiveTRMConfig"}
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,17 @@ class OwnModel:
 def register_architectures() -> None:
     """Make the kit's own architectures known to transformers' ``Auto`` classes, for all who build or load a model."""
     import_module("trm.autoregressive.modeling")
+
+
+def configuration_class(architecture: str) -> Any:
+    """The class of an architecture's transformers configuration. No model is loaded for one of the kit's own."""
+    if architecture in CONFIGURATIONS:
+        module, name = CONFIGURATIONS[architecture].split(":")
+        return getattr(import_module(module), name)
+
+    from transformers import CONFIG_MAPPING
+
+    return CONFIG_MAPPING[architecture]
 
 
 def refines_tokens(model: Mapping[str, Any]) -> bool:

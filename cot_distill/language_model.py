@@ -7,18 +7,15 @@ downloaded. A pretrained model keeps its own tokenizer and, where it has one, it
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import torch
 from huggingface_hub import HfApi, constants
-from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError, StrictDataclassError
+from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
 from huggingface_hub.utils import validate_repo_id
-from tokenizers import Regex, Tokenizer, decoders
 from tokenizers.models import WordLevel
-from tokenizers.pre_tokenizers import Split
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -32,27 +29,23 @@ from transformers import (
 from transformers.models.auto.tokenization_auto import get_tokenizer_config
 from transformers.utils import is_bitsandbytes_available
 
-from benchmarks.errors import UserError, did_you_mean
+from benchmarks.errors import UserError
 from benchmarks.language_models import ModelOptions, register_architectures
 from benchmarks.problem import Problem
 from benchmarks.task import Task
-from benchmarks.text_form import END_THINK, THINK, Style, framed_prompt, prompt_text, told
+from benchmarks.text_form import THINK, Style, framed_prompt, prompt_text, told
 from cot_distill import traces
+from cot_distill.from_scratch import EOS, PAD, UNKNOWN, character_backend, scratch_config
 
 register_architectures()  # the autoregressive TRM is an architecture like any other from here on
 
-PAD, EOS, UNKNOWN = "<pad>", "<eos>", "<unk>"
 PATIENCE = 10.0  # seconds in which the hub must answer
 
 
 def character_tokenizer(alphabet: str) -> PreTrainedTokenizerFast:
     """One token per character of the task, and one each for the two think marks."""
-    words = [PAD, EOS, UNKNOWN, THINK, END_THINK, *sorted(set(alphabet))]
-    tokenizer = Tokenizer(WordLevel({word: index for index, word in enumerate(words)}, unk_token=UNKNOWN))
-    tokenizer.pre_tokenizer = Split(Regex(f"{EOS}|{THINK}|{END_THINK}|[\\s\\S]"), behavior="isolated")
-    tokenizer.decoder = decoders.Fuse()
     return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
+        tokenizer_object=character_backend(alphabet),
         pad_token=PAD,
         eos_token=EOS,
         unk_token=UNKNOWN,
@@ -93,32 +86,7 @@ def model_config(options: ModelOptions, vocabulary_size: int) -> Any:
     """The transformers configuration of the model from scratch, or of the pretrained one."""
     if options.path is not None:
         return _load(AutoConfig.from_pretrained, options.path)
-    shape = {
-        "vocab_size": vocabulary_size,
-        "hidden_size": options.width,
-        "num_hidden_layers": options.layers,
-        "num_attention_heads": options.heads,
-        "intermediate_size": options.inner,
-        "max_position_embeddings": options.context,
-        "tie_word_embeddings": False,
-    }
-    if options.architecture != "autoregressive_trm":  # all of whose heads have their own keys and values
-        shape |= {"num_key_value_heads": options.key_value_heads, "head_dim": options.width // options.heads}
-    if "rung" in options.settings:  # of the ladder of autoregressive TRMs: it says how many layers
-        del shape["num_hidden_layers"]
-    try:
-        config = AutoConfig.for_model(options.architecture, **{**shape, **options.settings})
-    except (TypeError, ValueError, StrictDataclassError) as error:
-        raise UserError(
-            f"{options.architecture} refuses these settings ({str(error).splitlines()[0]}).",
-            where="model.settings",
-            cure="Give arguments of its transformers configuration.",
-        ) from None
-    if options.architecture == "autoregressive_trm":  # others know more names than their fields
-        known = {field.name for field in fields(config)}
-        for name in options.settings.keys() - known:
-            raise UserError(f"there is no setting '{name}'.", where="model.settings", cure=did_you_mean(name, known))
-    return config
+    return scratch_config(options, vocabulary_size)
 
 
 def load_pretrained(

@@ -28,6 +28,7 @@ from benchmarks.method import (
 from benchmarks.problem import Problem
 from cot_distill.lengths import typical_lengths
 from cot_distill.options import SFTOptions, SolverOptions
+from cot_distill.pricing import typical_lengths
 from cot_distill.server_options import PromptedOptions
 
 if TYPE_CHECKING:

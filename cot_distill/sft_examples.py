@@ -10,9 +10,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-
-import torch
-from transformers import PreTrainedTokenizerBase
+from typing import TYPE_CHECKING
 
 from benchmarks.compute import LanguageModelPrice
 from benchmarks.errors import UserError
@@ -21,10 +19,11 @@ from benchmarks.symmetries import IGNORE
 from benchmarks.task import Task
 from benchmarks.text_form import Style, completion_text
 from benchmarks.training.budget import Budget
-from cot_distill.language_model import render_prompt
 from cot_distill.options import SFTOptions
-from cot_distill.shuffled_answers import FormatOnlyData
 from cot_distill.traces import check_trace, write_trace
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 MAX_ROWS = 100_000  # rows are made in advance; a longer run sees them again
 FLOPS_PER_SECOND = 2e11  # of two CPU cores; in a budget of seconds a faster machine sees rows again
@@ -64,6 +63,23 @@ def programmatic(task: Task, style: Style, trace: str | None) -> Teacher:
     return completions
 
 
+def completions(
+    problems: Sequence[Problem], teach: Teacher, skipped: Skipped
+) -> Iterator[tuple[Problem, Sequence[str]]]:
+    """Each problem with the completions that the teacher gives: one or several.
+
+    Args:
+        skipped: gets the problems that the teacher refuses.
+    """
+    for problem in problems:
+        try:
+            taught = teach(problem)
+        except ValueError as error:
+            skipped.reasons.append((problem.id, str(error)))
+            continue
+        yield problem, taught
+
+
 def tokenized(
     task: Task,
     problems: Sequence[Problem],
@@ -79,20 +95,17 @@ def tokenized(
         skipped: gets the problems that the teacher refuses.
         pauses: filler tokens at the end of prompts.
     """
-    # One prompt for each completion that the teacher gives; some give several, some refuse.
-    prompts, completions = [], []
-    for problem in problems:
-        try:
-            taught = teach(problem)
-        except ValueError as error:
-            skipped.reasons.append((problem.id, str(error)))
-            continue
+    from cot_distill.language_model import render_prompt
+
+    # One prompt for each completion.
+    prompts, texts = [], []
+    for problem, taught in completions(problems, teach, skipped):
         prompts += [render_prompt(tokenizer, task, problem, style, pauses)] * len(taught)
-        completions += [text + str(tokenizer.eos_token) for text in taught]
+        texts += [text + str(tokenizer.eos_token) for text in taught]
 
     if prompts:
         asked = tokenizer(prompts, add_special_tokens=False)["input_ids"]
-        written = tokenizer(completions, add_special_tokens=False)["input_ids"]
+        written = tokenizer(texts, add_special_tokens=False)["input_ids"]
         yield from _masked(asked, written)
 
 
@@ -141,6 +154,10 @@ def build_sft_examples(
     Raises:
         UserError: if nothing is left to learn from, or the teacher is unknown.
     """
+    import torch
+
+    from cot_distill.shuffled_answers import FormatOnlyData
+
     tokenizer, context = reader.tokenizer, reader.context
     generator, skipped = torch.Generator().manual_seed(seed), Skipped()
     augment = options.augment and options.traces is None

@@ -22,6 +22,7 @@ from cot_distill.method import (
     outside_knowledge,
     trained_language_model,
 )
+from cot_distill.pricing import typical_lengths
 from cot_distill.traces import has_teacher, styles
 from grpo.options import GRPOOptions
 

@@ -62,7 +62,7 @@ class RecursiveMethod(Method[TRMOptions]):
         """transformers knows its own training arguments, and torch the shape of the network."""
         from benchmarks.training.trainer_options import try_arguments
         from trm.arguments import training_arguments
-        from trm.trainer import build
+        from trm.building import build
 
         options, budget = setting.options, setting.budget
         try_arguments(
@@ -92,21 +92,15 @@ class RecursiveMethod(Method[TRMOptions]):
         return solver(model, as_grid(setting.task, setting.where), setting.options)
 
     def price(self, setting: Setting[TRMOptions]) -> Price:
-        """Parameters from the model on the meta device, FLOPs by :mod:`trm.pricing`."""
-        import torch
-
+        """Parameters and FLOPs by :mod:`trm.pricing`: no model is built."""
         from trm import pricing
-        from trm.modeling import TRMForPuzzles
-        from trm.trainer import build
+        from trm.building import build
 
         options = setting.options
         config = build(as_grid(setting.task, setting.where), options)
-        with torch.device("meta"):
-            parameters = TRMForPuzzles(config).num_parameters()
-
         steps = 1 if config.recursion == "direct" else options.evaluation_steps or config.supervision_steps
         return Price(
-            parameters=parameters,
+            parameters=pricing.parameters(config),
             flops_per_step=options.batch_size * pricing.training_step(config),
             flops_per_answer=options.votes * options.trajectories * pricing.answer(config, steps),
             examples_per_step=options.batch_size,

@@ -55,3 +55,19 @@ def training_step(config: TRMConfig) -> float:
 def answer(config: TRMConfig, steps: int | None = None) -> float:
     """An answer after ``steps`` supervision steps."""
     return (config.supervision_steps if steps is None else steps) * supervision_step(config)
+
+
+def parameters(config: TRMConfig) -> int:
+    """Numbers that training changes; the puzzles' vectors and the first y and z are buffers, so they do not count.
+
+    Per layer: the SwiGLU over d, 3 d i(d), or one for each expert and a router; and the SwiGLU over l, 3 l i(l), or
+    attention, 4 d^2. Norms have no weights.
+    """
+    length, width = config.length, config.width
+    mixing = 3 * length * config.inner_size(length) if config.mixer == "mlp" else 4 * width**2
+    routing = width * config.experts if config.experts > 1 else 0
+    feed_forward = config.experts * 3 * width * config.inner_size(width) + routing
+
+    vocabulary = (1 if config.tied_head else 2) * config.vocabulary_size * width
+    halting = 2 * width + 2 if config.act != "none" else 0
+    return config.networks * config.layers * (mixing + feed_forward) + vocabulary + halting

@@ -13,7 +13,6 @@ from functools import partial
 import numpy as np
 import torch
 from jaxtyping import Float
-from scipy.optimize import anderson
 from torch import Tensor
 
 Hidden = Float[Tensor, "b l d"]
@@ -72,6 +71,8 @@ def anderson_iteration(
     f: Callable[[Tensor], Tensor], z: Float[Tensor, "*b d"], evaluations: int
 ) -> Float[Tensor, "*b d"]:
     """An approximate fixed point of f after so many evaluations, of the shape of z, whatever that is."""
+    from scipy.optimize import anderson  # takes a while to load, and one recursion alone needs it
+
     last = z
 
     def residual(flat: np.ndarray) -> np.ndarray:

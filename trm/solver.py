@@ -28,10 +28,10 @@ from benchmarks.grid_task import GridTask
 from benchmarks.problem import Answer, Problem
 from benchmarks.voting import rank_votes
 from trm import pricing
-from trm.dataset import PuzzleTable
 from trm.halting import halting_logit
 from trm.modeling import TRMForPuzzles, check_inputs
 from trm.options import NOISE, PATIENCE, Select
+from trm.puzzle_table import PuzzleTable
 from trm.rollout import Jobs, Rollout, Slots, highest_halting_logit
 from trm.trajectories import Noise, seed_of
 

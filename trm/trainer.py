@@ -10,9 +10,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -26,9 +26,9 @@ from benchmarks.training.budget import Meter
 from benchmarks.training.trainer import BudgetCallback, BudgetedTrainerMixin
 from trm import pricing
 from trm.arguments import check_arguments, training_arguments, use_bfloat16
+from trm.building import build
 from trm.compilation import compile_recursion
-from trm.configuration import TRMConfig
-from trm.dataset import Examples, PuzzleTable, collate
+from trm.dataset import Examples, collate
 from trm.ema import EMACallback
 from trm.halting import Carry, minimum_steps
 from trm.modeling import TRMForPuzzles
@@ -38,10 +38,7 @@ from trm.random_numbers import Draws
 from trm.solver import TRMSolver
 from trm.supervision import DeepSupervision
 
-MLP_UP_TO = 128  # positions up to which mixer="auto" mixes by an MLP, as the paper does for Sudoku but not for 30 x 30
 EMA_FILE = "ema.safetensors"
-# What the options and the model's configuration have in common.
-MODEL_OPTIONS = {f.name for f in fields(TRMOptions)} & set(TRMConfig().to_dict())
 
 
 @dataclass
@@ -193,27 +190,6 @@ def diverged(what: str, step: int, options: TRMOptions) -> UserError:
         where="training",
         cure=f"Lower learning_rate (now {options.learning_rate:g}), set max_grad_norm=1, or raise warmup_steps; "
         "checkpoints from before are kept.",
-    )
-
-
-def build(task: GridTask, options: TRMOptions, table: PuzzleTable | None = None) -> TRMConfig:
-    """The model that fits a task.
-
-    Args:
-        table: the puzzles that have vectors of their own.
-
-    Raises:
-        UserError: if the sizes do not fit together.
-    """
-    automatic: Literal["mlp", "attention"] = "mlp" if task.positions <= MLP_UP_TO else "attention"
-    mixer = automatic if options.mixer == "auto" else options.mixer
-    shared = {name: getattr(options, name) for name in MODEL_OPTIONS}
-    return TRMConfig(
-        vocabulary_size=task.vocabulary_size,
-        positions=task.positions,
-        puzzles=1 if table is None else table.vectors,
-        puzzle_table=None if table is None else table.ranges,
-        **shared | {"mixer": mixer},
     )
 
 

@@ -1,7 +1,7 @@
 """What a comparison will cost, before anything runs: parameters, FLOPs, memory and time of every method.
 
-FLOPs come from the price list; parameters from the model built on the meta device; time from a few real optimiser
-steps of each method on this machine (``--no-probe`` leaves them out).
+FLOPs and parameters come from the price list; parameters of a model that it does not know from the model itself, on the
+meta device. Time comes from a few real optimiser steps of each method on this machine (``--no-probe`` leaves it out).
 """
 
 from __future__ import annotations
@@ -62,7 +62,8 @@ def estimate(overrides: Sequence[str], probe: bool, console: Console) -> list[Es
         UserError: for every mistake in the configuration or the data.
     """
     config = load_config(overrides)
-    use_free_cores()
+    if probe:
+        use_free_cores()
     rows = []
     for spec in config.runs():
         if spec.seed == 0:

@@ -55,6 +55,10 @@ def test_forward_and_training_step(model, ids):
     assert shape.training_step(BATCH, LENGTH) == pytest.approx(both, rel=0.01)
 
 
+def test_parameters_agree_with_the_model(model):
+    assert CausalLMShape.of(model.config).parameters(model.config.model_type) == model.num_parameters()
+
+
 @pytest.mark.parametrize("new", [1, 2, 10])
 def test_generation_against_a_cache(model, ids, new):
     """Prefill with the head on the last position only, as ``generate`` does, then one token at a time."""

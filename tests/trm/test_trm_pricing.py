@@ -69,6 +69,13 @@ def test_formulas_agree_with_the_counter(kind, device):
     assert training == pytest.approx(batch * pricing.training_step(model.config), rel=0.01)
 
 
+@pytest.mark.parametrize("kind", [*ON_META, *ON_CPU], ids=str)
+def test_parameters_agree_with_the_model(kind):
+    with torch.device("meta"):
+        model = TRMForPuzzles(TRMConfig(**SIZES | kind))
+    assert pricing.parameters(model.config) == model.num_parameters()
+
+
 @pytest.mark.parametrize("mixer", ["mlp", "attention"])
 @pytest.mark.parametrize("act", ["halt", "halt_continue"])
 def test_a_training_step_of_hrm_pays_its_second_forward_pass(mixer, act):

@@ -11,9 +11,10 @@ from training_runs import train_recursive as train
 from benchmarks.errors import UserError
 from benchmarks.evaluation import evaluate
 from benchmarks.training.budget import Budget
-from trm.dataset import Examples, PuzzleTable
+from trm.dataset import Examples
 from trm.modeling import TRMForPuzzles
 from trm.options import TRMOptions
+from trm.puzzle_table import PuzzleTable
 from trm.random_numbers import Draws
 from trm.solver import TRMSolver
 

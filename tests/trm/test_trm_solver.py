@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from trm import pricing
-from trm.dataset import PuzzleTable
 from trm.modeling import TRMForPuzzles
 from trm.options import TRMOptions
+from trm.puzzle_table import PuzzleTable
 from trm.solver import TRMSolver
 from trm.trainer import build
 

@@ -32,6 +32,12 @@ class Refinement(Protocol):
     training_mode: Mode
     training_depth: TrainingDepth
     training_sweeps: TrainingSweeps
+    step_embedding: bool
+
+    @property
+    def networks(self) -> int:
+        """Networks with weights of their own."""
+        ...
 
     @property
     def passes(self) -> int:
@@ -62,6 +68,16 @@ class RefinementPrice:
 
     def of_last_state(self) -> RefinementPrice:
         return replace(self, last_state=True)
+
+    def parameters(self) -> int:
+        """Weights of the whole model: embedding and head, the networks' blocks (4 d^2 + 3 d i each), and what its
+        steps and its halting add. Norms have no weights."""
+        config = self.config
+        width = config.hidden_size
+        block = 4 * width**2 + 3 * width * config.intermediate_size
+        steps = config.passes * width if config.step_embedding else 0
+        halting = 0 if config.halting == "none" else width + 1
+        return config.networks * config.num_hidden_layers * block + 2 * config.vocab_size * width + steps + halting
 
     @property
     def head(self) -> float:
