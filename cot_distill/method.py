@@ -26,7 +26,6 @@ from benchmarks.method import (
     trained_weights,
 )
 from benchmarks.problem import Problem
-from cot_distill.lengths import typical_lengths
 from cot_distill.options import SFTOptions, SolverOptions
 from cot_distill.pricing import typical_lengths
 from cot_distill.server_options import PromptedOptions

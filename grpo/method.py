@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from benchmarks.language_models import ModelOptions
 from benchmarks.method import Phase, Price, Setting, Thinking, Trained, TrainingRun
-from cot_distill.lengths import typical_lengths
 from cot_distill.method import (
     COT,
     LanguageModelMethod,
