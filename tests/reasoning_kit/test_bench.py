@@ -89,7 +89,7 @@ def test_trm_step(tmp_path):
         (("trm-step", "--compile", "of"), "unknown value 'of'. Did you mean 'off'?"),
         (("trm-step", "--compile", ","), "--compile"),
         (("trm-step", "--precision", "float8"), "unknown value 'float8'"),
-        (("trm-step", "--size", "5"), "no size 5"),
+        (("trm-step", "--size", "5"), "size must be"),
         (("trm-step", "--steps", "0"), "--steps"),
         (("trm-step", "--threads", "0"), "--threads"),
         (("trm-step", "-T", "0"), "T is 0"),

@@ -9,10 +9,11 @@ from pathlib import Path
 import torch
 from accelerate import PartialState
 from conftest import TINY, Backwards
-from training_runs import train_recursive as train
 
+from benchmarks.method import TrainingRun
 from benchmarks.training.budget import Budget
 from trm.options import TRMOptions
+from trm.trainer import train
 
 
 def main(folder: Path, batch_size: int) -> None:
@@ -20,7 +21,7 @@ def main(folder: Path, batch_size: int) -> None:
     task = Backwards()
     settings = TINY | {"batch_size": batch_size, "exploration": 0.5, "trainer": {"logging_steps": 1, "use_cpu": True}}
     problems = task.generate("train", 192, seed=0)
-    trained = train(task, problems, TRMOptions(**settings), Budget("steps", 30), 0, folder)
+    trained = train(TrainingRun(task, problems, TRMOptions(**settings), Budget("steps", 30), 0, folder))
     state = PartialState()
     if state.is_main_process:
         folder.mkdir(parents=True, exist_ok=True)

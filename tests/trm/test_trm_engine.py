@@ -48,6 +48,16 @@ class MetaDraws(Draws):
         return MetaGenerator()
 
 
+@pytest.fixture(autouse=True)
+def unchecked():
+    """torch.compile cannot trace what checks types in tests; these tests are about what it makes of the code itself."""
+    import jaxtyping
+
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
+
+
 FAMILIES = [
     ("sudoku", {"size": 4}),
     ("maze", {"size": 6, "measure": "valid"}),

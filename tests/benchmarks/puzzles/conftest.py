@@ -48,7 +48,7 @@ def broken_files(refusal: Callable[..., str]) -> Callable[[Task, str], None]:
         good = header + row + "\n"
         packed = gzip.compress((header + (row + "\n") * 500).encode())
         assert "empty" in refusal(task, "")
-        assert "no puzzle" in refusal(task, header)
+        assert "must hold a puzzle" in refusal(task, header)
         assert "line 1" in refusal(task, row + "\n")
         assert "line 1" in refusal(task, good.replace("rating", "hardness"))
         assert "line 3" in refusal(task, good + row + ",extra\n")
