@@ -17,13 +17,6 @@ i o  numbers that go into and come out of a linear map
 w    numbers of a puzzle's vector
 v    symbols of a vocabulary
 s    steps: supervision steps, or steps of refining a token
-c    cells of a grid: the positions without the prefix
-e    size of an attention head
-m    positions that a cache or a mask covers, beside the l that are computed
-i, o inputs and outputs of a linear map
-r    some rows of a batch, or rows that wait for a place in one
-w    numbers in the vector of a puzzle
-z    width of the latent z: d, or n d where it holds n scales
 n    length of a list that belongs to one row (a permutation, a sample)
 k    keys that a query may see, or trajectories of one problem
 p    problems of an evaluation, or puzzles with a vector

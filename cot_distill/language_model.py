@@ -137,12 +137,12 @@ def saved_tokenizer(path: str, where: str = "model.path") -> PreTrainedTokenizer
     return _load(_saved_tokenizer, path, where)
 
 
-def _saved_tokenizer(path: str, **options: Any) -> PreTrainedTokenizerBase:
+def _saved_tokenizer(path: str, **arguments: Any) -> PreTrainedTokenizerBase:
     """A tokenizer as it was saved: ``AutoTokenizer`` takes a ``qwen2`` model's for Qwen's own, whatever was saved."""
-    saved_as = get_tokenizer_config(path, **options).get("tokenizer_class")
+    saved_as = get_tokenizer_config(path, **arguments).get("tokenizer_class")
     generic = saved_as in ("TokenizersBackend", "PreTrainedTokenizerFast")
     load = (PreTrainedTokenizerFast if generic else AutoTokenizer).from_pretrained
-    tokenizer = load(path, padding_side="left", **options)
+    tokenizer = load(path, padding_side="left", **arguments)
     if tokenizer.eos_token_id is None:
         raise ValueError("its tokenizer has no end token, so no answer would ever end")
     if tokenizer.pad_token_id is None:
@@ -150,12 +150,12 @@ def _saved_tokenizer(path: str, **options: Any) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def _load(load: Callable[..., Any], path: str, where: str = "model.path", **options: Any) -> Any:
+def _load(load: Callable[..., Any], path: str, where: str = "model.path", **arguments: Any) -> Any:
     trouble = None if Path(path).is_dir() else _trouble(path, f"{where}={path}")
     if trouble is not None:  # then only the cache can help
-        options["local_files_only"] = True
+        arguments["local_files_only"] = True
     try:
-        return load(path, **options)
+        return load(path, **arguments)
     except (OSError, ValueError) as error:
         first_line = (str(error).splitlines() or [type(error).__name__])[0]
         raise trouble or UserError(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import datasets
 import torch
@@ -185,7 +185,23 @@ def sft_arguments(
     }
 
 
-def common_arguments(options: Any, output_dir: Path, seed: int) -> dict[str, Any]:
+@runtime_checkable
+class OptimizerOptions(Protocol):
+    """What the options of every trainer of language models have in common."""
+
+    @property
+    def batch_size(self) -> int: ...
+    @property
+    def learning_rate(self) -> float | None: ...
+    @property
+    def weight_decay(self) -> float: ...
+    @property
+    def warmup_steps(self) -> int: ...
+    @property
+    def max_grad_norm(self) -> float: ...
+
+
+def common_arguments(options: OptimizerOptions, output_dir: Path, seed: int) -> dict[str, Any]:
     """TrainingArguments that TRL's trainers share here; the budget, not a step count, ends training."""
     on_cpu = not torch.cuda.is_available()
     return {

@@ -96,8 +96,6 @@ def train(run: TrainingRun[GRPOOptions]) -> TrainedPolicy:
     _check_problems(learned, groups)
 
     start, pretrained = _start(run, learned)
-    if options.solver.generator == "vllm":
-        check_vllm(start.model.config)
     share = options.start_share if options.taught is not None else 0.0
     rest = run.rest(start.meter.spent, since=share)
     policy = _Policy(rest, start, groups, pretrained)
@@ -105,15 +103,7 @@ def train(run: TrainingRun[GRPOOptions]) -> TrainedPolicy:
 
     guards, weights = build_rewards(run.task, run.problems, options, policy.completion_limit, own, run.folder)
     policy.arguments.reward_weights = weights
-    setting = HealthSettings(
-        options.loss_type,
-        policy.arguments.beta,
-        options.resample,
-        options.curriculum,
-        [guard.__name__ for guard in guards[1:]],
-        str(run.folder / FAILURES),
-        options.algorithm,
-    )
+    setting = _health_settings(options, policy, guards, run.folder)
 
     # Pass rates of the start, off the clock; then the order of the problems, which is paid for.
     before = policy.pass_rates(start.model, held_out, guards[0])
@@ -126,15 +116,15 @@ def train(run: TrainingRun[GRPOOptions]) -> TrainedPolicy:
     trainer = policy.trainer(guards, _rows(run.task, learned, order, start.tokenizer), meter, setting)
     trainer.train()
     memory = held(trainer)  # before adapters are merged
-    steps = steps_of(trainer.state.log_history)
-    history = [entry for entry in steps if "reward" in entry]
     model = trained_model(trainer, run.model)
     after = policy.pass_rates(model, held_out, guards[0])
+    steps = steps_of(trainer.state.log_history)
+    history = [entry for entry in steps if "reward" in entry]
     return TrainedPolicy(
         model=model,
         tokenizer=start.tokenizer,
         meter=Meter(run.budget, start.meter.spent + meter.spent),
-        losses=[*start.losses, *({"step": e["step"], "loss": e["loss"]} for e in history if "loss" in e)],
+        losses=[*start.losses, *_losses(history)],
         max_new_tokens=policy.completion_limit,
         warnings=start.warnings,
         solving=options.solver,
@@ -147,6 +137,24 @@ def train(run: TrainingRun[GRPOOptions]) -> TrainedPolicy:
         difficulty=difficulty,
         memory=memory,
     )
+
+
+def _health_settings(options: GRPOOptions, policy: _Policy, guards: Sequence[Any], folder: Path) -> HealthSettings:
+    """What the health checks must know about the run; the first guard is the verifier's, the rest are own rewards."""
+    return HealthSettings(
+        options.loss_type,
+        policy.arguments.beta,
+        options.resample,
+        options.curriculum,
+        [guard.__name__ for guard in guards[1:]],
+        str(folder / FAILURES),
+        options.algorithm,
+    )
+
+
+def _losses(history: Sequence[dict[str, float]]) -> list[dict[str, float]]:
+    """The losses of the policy's own steps, as a run's record keeps them."""
+    return [{"step": entry["step"], "loss": entry["loss"]} for entry in history if "loss" in entry]
 
 
 def check_arguments(run: TrainingRun[GRPOOptions]) -> int:
@@ -166,9 +174,14 @@ def _start(run: TrainingRun[GRPOOptions], problems: Sequence[Problem]) -> tuple[
     """The start checkpoint, distilled from a share of the budget or given, and whether it is a pretrained model."""
     options, taught = run.options, run.options.taught
     if taught is None:
-        return given_start(run.task, problems, options, run.model, run.budget, run.seed)
-    part = run.phase("start", options.start_share, options=taught, problems=problems, test_prompts=lambda: ())
-    return distill(part, "cot"), run.model.path is not None
+        start, pretrained = given_start(run.task, problems, options, run.model, run.budget, run.seed)
+    else:
+        part = run.phase("start", options.start_share, options=taught, problems=problems, test_prompts=lambda: ())
+        start, pretrained = distill(part, "cot"), run.model.path is not None
+
+    if options.solver.generator == "vllm":
+        check_vllm(start.model.config)
+    return start, pretrained
 
 
 class _Policy:

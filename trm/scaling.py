@@ -237,10 +237,13 @@ def _judged(
     attempts: list[list[Attempt]],
     judge: Callable[[Problem, Answer | None], bool],
 ) -> Rollouts:
-    right, trust, stayed = [], [], []
+    right: list[list[list[bool]]] = []
+    trust, stayed = [], []
     for problem, [attempt] in zip(problems, attempts, strict=True):
         said = [solver.decoded(problem, attempt.variant, rollout) for rollout in attempt.rollouts]
-        right.append([[judge(problem, answer) for answer in answers] for answers in said])
+        right.append([])  # [k, s]
+        for answers in said:
+            right[-1].append([judge(problem, answer) for answer in answers])
         trust.append([rollout.halting_logits for rollout in attempt.rollouts])
         stayed.append([rollout.stayed for rollout in attempt.rollouts])
     return Rollouts(np.array(right, dtype=bool), np.array(trust, dtype=np.float32), np.array(stayed))
@@ -250,17 +253,19 @@ def _rows_of(problems: Sequence[Problem], rollouts: Rollouts, patience: int) -> 
     sure, wants = rollouts.sure(patience), np.asarray(rollouts.wants(patience).any(2))
     found = np.asarray(rollouts.right.any(2))
     first = rollouts.right.argmax(2) + 1
-    return [
-        {
-            "id": problem.id,
-            "orbit": problem.orbit,
-            "trajectory": way,
-            "sure_at": int(sure[i, way]) if wants[i, way] else None,
-            "right_when_sure": bool(rollouts.right[i, way, sure[i, way] - 1]),
-            "right_at_end": bool(rollouts.right[i, way, -1]),
-            "first_right_at": int(first[i, way]) if found[i, way] else None,
-            "halting_logit": float(rollouts.trust[i, way, -1]),
-        }
-        for i, problem in enumerate(problems)
-        for way in range(rollouts.trust.shape[1])
-    ]
+    rows = []
+    for i, problem in enumerate(problems):
+        for way in range(rollouts.trust.shape[1]):
+            rows.append(
+                {
+                    "id": problem.id,
+                    "orbit": problem.orbit,
+                    "trajectory": way,
+                    "sure_at": int(sure[i, way]) if wants[i, way] else None,
+                    "right_when_sure": bool(rollouts.right[i, way, sure[i, way] - 1]),
+                    "right_at_end": bool(rollouts.right[i, way, -1]),
+                    "first_right_at": int(first[i, way]) if found[i, way] else None,
+                    "halting_logit": float(rollouts.trust[i, way, -1]),
+                }
+            )
+    return rows

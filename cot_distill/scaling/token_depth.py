@@ -88,7 +88,9 @@ def measure(
     judge, config = Judge(solver.task), solver.model.config
     prompts, orbits = solver.prompts(problems), [problem.orbit for problem in problems]
     ways = _ways(settings.depth, config.supervision_steps, can_halt=config.halting == "correct")
-    total, done = sum(way.steps for line in ways.values() for way in line[1]), 0
+    total, done = 0, 0
+    for _, line in ways.values():
+        total += sum(way.steps for way in line)
     series, rows = [], []
     for key, (label, line) in ways.items():
         points, found = [], np.zeros(len(problems), dtype=bool)

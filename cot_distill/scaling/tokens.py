@@ -131,7 +131,9 @@ def _by_votes(
     """The first 1, 2, 4 ... samples of each problem."""
     from cot_distill.votes import majority
 
-    answers = [[solver.read(p, c) for c in completions] for p, completions in zip(problems, drawn, strict=True)]
+    answers = []  # of each problem, one for each sample
+    for problem, completions in zip(problems, drawn, strict=True):
+        answers.append([solver.read(problem, completion) for completion in completions])
     points = []
     for count in doubling(len(drawn[0])):
         voted = [majority(solver.task, given[:count]) for given in answers]
@@ -161,10 +163,13 @@ def point_of(
         texts: all completions of each problem.
         right, found: whether each problem's answer is right, and whether any on the way was.
     """
+    steps = []  # of all completions of each problem
+    for completions in texts:
+        steps.append(sum(steps_of(solver, completion) for completion in completions))
     return Point(
         label,
         float(np.mean([solver.price(completions) for completions in texts])),
-        float(np.mean([sum(steps_of(solver, completion) for completion in completions) for completions in texts])),
+        float(np.mean(steps)),
         accuracy_interval([right], orbits),
         accuracy_interval([found], orbits),
     )
@@ -183,11 +188,12 @@ def _rows(
     greedy: Sequence[Completion],
     drawn: Sequence[Sequence[Completion]],
 ) -> list[dict[str, Any]]:
-    return [
-        row_of(solver, judge, problem, completion, "sampled" if number else "greedy", number)
-        for problem, first, others in zip(problems, greedy, drawn, strict=True)
-        for number, completion in enumerate([first, *others])
-    ]
+    rows = []
+    for problem, first, others in zip(problems, greedy, drawn, strict=True):
+        rows.append(row_of(solver, judge, problem, first, "greedy", 0))
+        for number, completion in enumerate(others, start=1):
+            rows.append(row_of(solver, judge, problem, completion, "sampled", number))
+    return rows
 
 
 def row_of(

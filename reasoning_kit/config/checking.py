@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, fields, is_dataclass
-from typing import Any, get_args
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin
 
 from benchmarks.errors import UserError, did_you_mean
 
@@ -47,6 +48,25 @@ def field_types(cls: type) -> dict[str, Any]:
     return found
 
 
+WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text", type(None): "null"}
+
+
+def in_words(hint: Any) -> str:
+    """What a value of a type looks like on the command line, to be read after "must be"."""
+    if hint in WORDS:
+        return WORDS[hint]
+    parts = get_args(hint)
+    if get_origin(hint) is Literal:
+        words = [f"'{part}'" if isinstance(part, str) else str(part) for part in parts]
+    elif get_origin(hint) in (list, tuple):
+        return f"a list, each of it {in_words(parts[0])}"
+    elif get_origin(hint) in (Union, UnionType):
+        words = [in_words(part) for part in parts]
+    else:
+        return "a group of options" if get_origin(hint) is dict else str(getattr(hint, "__name__", hint))
+    return " or ".join(words) if len(words) < 3 else f"{', '.join(words[:-1])} or {words[-1]}"
+
+
 def checked(cls: type, raw: Any, where: str, **ready: Any) -> Any:
     """An instance of a dataclass from plain values, nested dataclasses included.
 
@@ -73,13 +93,11 @@ def checked(cls: type, raw: Any, where: str, **ready: Any) -> Any:
             continue
         types = (hints[key], *get_args(hints[key]))
         if isinstance(value, bool) and bool not in types and Any not in types:  # which Python takes for 1 or 0
-            raise UserError(f"the value must be of type {known[key].type}, not {value!r}.", where=path)
+            raise UserError(f"the value must be {in_words(hints[key])}, not {value!r}.", where=path)
         try:
             values[key] = TypeAdapter(hints[key]).validate_python(value)
-        except ValidationError as error:
-            problem = error.errors()[0]["msg"].rstrip(".")
-            what = f"the value must be of type {known[key].type}, not {value!r} ({problem})."
-            raise UserError(what, where=path) from None
+        except ValidationError:
+            raise UserError(f"the value must be {in_words(hints[key])}, not {value!r}.", where=path) from None
     for key, spec in known.items():
         if key not in values and spec.default is MISSING and spec.default_factory is MISSING:
             raise UserError(f"'{key}' is missing.", where=where or "configuration", cure="Give it a value.")

@@ -52,7 +52,7 @@ def test_a_failing_reply_is_shown(said, proxy):
     (TASK, "teacher.model: which model shall teach?"),
     (("task=[addition-4x4,sudoku-4x4]", "teacher.model=m"), "2 tasks are named"),
     ((*TASK, "teacher.model=m", "teacher.sample=3"), "Did you mean 'samples'?"),
-    ((*TASK, "teacher.model=m", "teacher.samples=many"), "teacher.samples: the value must be of type int, not 'many'"),
+    ((*TASK, "teacher.model=m", "teacher.samples=many"), "teacher.samples: the value must be a whole number"),
     ((*TASK, "teacher.model=m", "teacher.temperature=0"), "greedy samples are all the same"),
     ((*TASK, "teacher.model=m", "teacher.base_url=localhost"), "must be the address of a server, not 'localhost'"),
     ((*TASK, "teacher.model=m", "teacher.samples"), "key=value"),
