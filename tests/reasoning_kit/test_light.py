@@ -90,7 +90,7 @@ def test_a_report_needs_statistics_and_no_models(tmp_path, comparison_folder):
     ended, modules, seconds = imported(tmp_path, "report", comparison_folder)
     assert ended == 0
     assert not modules & (set(HEAVY) - set(STATISTICS))
-    assert seconds < 3 * SLACK * SECONDS  # with the intervals of 30 runs
+    assert seconds < 2 * SLACK * SECONDS  # with the intervals of 30 runs
 
 
 def test_examples_of_a_task_take_three_seconds(tmp_path):
