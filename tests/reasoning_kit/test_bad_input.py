@@ -136,7 +136,7 @@ def test_files_that_cannot_serve_together(refused, rows, tmp_path):
     (tmp_path / "train.csv").write_text(file_of(rows["sudoku"]))
     assert "training problem" in refused(*reading("sudoku")), "test problems that were trained on"
     assert "holds 3" in refused(*reading("sudoku", train_size=4))
-    assert "one of train_file and test_file" in refused(
+    assert "train_file and test_file must be given together" in refused(
         "compare", "method=[cot]", "task.sudoku-4x4.train_file=train.csv"
     )
 

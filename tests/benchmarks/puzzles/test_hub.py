@@ -193,7 +193,7 @@ def spoilt(column: str, value: Any) -> Callable[[dict[str, Any]], dict[str, Any]
         (Sudoku(4), spoilt("answer", "1" * 16), "row 2"),
         (Sudoku(4), spoilt("question", "2" + "." * 15), "row 2"),
         (Sudoku(4), spoilt("question", ".x" + "." * 14), "'x' in row 1, column 2"),
-        (Maze(5), lambda row: row | {"answer": row["question"]}, "no shortest path"),
+        (Maze(5), lambda row: row | {"answer": row["question"]}, "must be a shortest path"),
         (Maze(5), lambda row: row | {"question": row["question"].replace("S", " ")}, "0 cells S"),
         (Maze(5), lambda row: row | {"question": row["question"].strip() + "x"}, "row 2"),
     ],
