@@ -19,6 +19,7 @@ Two known faults of the plain bootstrap are mended:
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -30,7 +31,11 @@ Array = NDArray[np.float64]
 
 LEVEL = 0.95
 RESAMPLES = 4000
+BLOCK = 2_000_000  # numbers drawn at a time
 FEW = 5  # fewer clusters than this that differ from the commonest value: nothing to resample
+
+# State of the generator before, shape, what was drawn, state after: of the last few draws.
+_kept: deque[tuple[Any, tuple[int, int], NDArray[np.int64], Any]] = deque(maxlen=2)
 
 
 @dataclass(frozen=True)
@@ -226,12 +231,31 @@ def _deviations(
 def _resampled_ratio(generator: np.random.Generator, totals: Array, sizes: Array, resamples: int) -> Array:
     """Mean per problem in each of ``resamples`` draws of whole clusters, in blocks that fit in memory."""
     count = len(sizes)
-    block = max(1, 2_000_000 // count)
+    alike = bool((sizes == sizes[0]).all())
+    block = max(1, BLOCK // count)
     parts = []
     for start in range(0, resamples, block):
-        chosen = generator.integers(0, count, (min(block, resamples - start), count))
-        parts.append(totals[chosen].sum(1) / sizes[chosen].sum(1))
+        chosen = _draws(generator, min(block, resamples - start), count)
+        drawn = sizes[0] * count if alike else sizes.take(chosen).sum(1)  # whole numbers: exact either way
+        parts.append(totals.take(chosen).sum(1) / drawn)
     return np.concatenate(parts)
+
+
+def _draws(generator: np.random.Generator, rows: int, count: int) -> NDArray[np.int64]:
+    """``[rows, count]`` whole numbers below ``count``.
+
+    All intervals of a comparison begin with the same seed, and mostly have equally many clusters. So the last draws are
+    kept, with the state that the generator is left in.
+    """
+    before = generator.bit_generator.state
+    for start, shape, chosen, after in _kept:
+        if start == before and shape == (rows, count):
+            generator.bit_generator.state = after
+            return chosen
+
+    chosen = generator.integers(0, count, (rows, count))
+    _kept.append((before, (rows, count), chosen, generator.bit_generator.state))
+    return chosen
 
 
 def _ends(value: float, deviations: Array) -> tuple[float, float]:

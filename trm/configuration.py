@@ -11,7 +11,17 @@ from typing import Any, Literal
 from transformers import PretrainedConfig
 
 from benchmarks.errors import UserError
-from trm.options import ACT, SIZES, Loss, Recursion, check_counts, check_kinds, check_variant
+from trm.options import (
+    ACT,
+    SIZES,
+    Loss,
+    Recursion,
+    check_counts,
+    check_exploration,
+    check_heads,
+    check_kinds,
+    check_variant,
+)
 
 Mixer = Literal["mlp", "attention"]
 
@@ -122,15 +132,5 @@ class TRMConfig(PretrainedConfig):
             )
         if not self.expansion > 0:
             raise UserError(f"expansion is {self.expansion!r}.", where="expansion", cure="Give a positive number.")
-        if not 0 <= self.exploration <= 1:
-            raise UserError(
-                f"exploration must be a probability from 0 to 1, not {self.exploration!r}.",
-                where="exploration",
-                cure="The paper's is 0.1.",
-            )
-        if self.mixer == "attention" and self.width % (2 * self.heads):
-            raise UserError(
-                f"a width of {self.width} cannot be split into {self.heads} attention heads of even size.",
-                where="width",
-                cure=f"Choose a multiple of {2 * self.heads}, or another number of heads.",
-            )
+        check_exploration(self.exploration)
+        check_heads(self.mixer, self.width, self.heads)

@@ -24,7 +24,7 @@ from benchmarks.method import (
     trained_weights,
 )
 from benchmarks.problem import Problem
-from trm.options import DirectOptions, TRMOptions
+from trm.options import DirectOptions, TRMOptions, check_exploration, check_heads, mixer_for
 
 if TYPE_CHECKING:
     from benchmarks.evaluation import Solver
@@ -59,16 +59,23 @@ class RecursiveMethod(Method[TRMOptions]):
             )
 
     def preflight(self, setting: Setting[TRMOptions]) -> None:
-        """transformers knows its own training arguments, and torch the shape of the network."""
+        """The network must fit the task, and the library take what the user hands through.
+
+        The library is loaded only for options of its own, or for a precision that this machine may not have.
+        """
+        options, budget = setting.options, setting.budget
+        positions = as_grid(setting.task, setting.where).positions
+        check_exploration(options.exploration)
+        check_heads(mixer_for(options.mixer, positions), options.width, options.heads)
+        if not options.trainer and options.precision == "auto":
+            return
+
         from benchmarks.training.trainer_options import try_arguments
         from trm.arguments import training_arguments
-        from trm.building import build
 
-        options, budget = setting.options, setting.budget
         try_arguments(
             lambda: training_arguments(options, budget, setting.seed, Path("unused")), f"{setting.where}.trainer"
         )
-        build(as_grid(setting.task, setting.where), setting.options)
 
     def train(self, run: TrainingRun[TRMOptions]) -> Trained:
         """See :func:`trm.trainer.train`."""

@@ -16,6 +16,7 @@ Compile = Literal["off", "network", "recursion", "cuda_graphs"]
 Select = Literal["halting", "first"]
 
 PATIENCE = 1
+MLP_UP_TO = 128  # positions up to which mixer="auto" mixes by an MLP, as the paper does for Sudoku but not for 30 x 30
 NOISE = 0.5  # of a noisy trajectory (docs/results/scaling.md)
 
 # Whole numbers that a model is made of, with the least that makes sense.
@@ -84,6 +85,39 @@ def check_variant(owner: Any) -> None:
         )
     # The last evaluation of "trm" updates y, which does not look at the question: alone, it would not train z at all.
     check_counts(owner, {"gradient_evaluations": 2 if owner.recursion == "trm" else 1})
+
+
+def check_exploration(exploration: float) -> None:
+    """
+    Raises:
+        UserError: if it is not a probability.
+    """
+    if not 0 <= exploration <= 1:
+        raise UserError(
+            f"exploration must be a probability from 0 to 1, not {exploration!r}.",
+            where="exploration",
+            cure="The paper's is 0.1.",
+        )
+
+
+def check_heads(mixer: str, width: int, heads: int) -> None:
+    """
+    Raises:
+        UserError: if attention cannot split the width into heads with an even size, which rotary angles need.
+    """
+    if mixer == "attention" and width % (2 * heads):
+        raise UserError(
+            f"a width of {width} cannot be split into {heads} attention heads of even size.",
+            where="width",
+            cure=f"Choose a multiple of {2 * heads}, or another number of heads.",
+        )
+
+
+def mixer_for(mixer: str, positions: int) -> Literal["mlp", "attention"]:
+    """What mixes so many positions: ``auto`` takes the MLP up to :data:`MLP_UP_TO`."""
+    if mixer == "auto":
+        return "mlp" if positions <= MLP_UP_TO else "attention"
+    return "mlp" if mixer == "mlp" else "attention"
 
 
 @dataclass(frozen=True)

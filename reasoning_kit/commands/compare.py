@@ -12,7 +12,7 @@ from benchmarks.errors import UserError
 from reasoning_kit.config.folders import check_out, results_folder
 from reasoning_kit.config.spec import ExperimentConfig, load_config
 from reasoning_kit.registry import method
-from reasoning_kit.runs.environment import free_cores
+from reasoning_kit.runs.environment import free_cores, has_gpu
 from reasoning_kit.runs.launch import Job, launch
 from reasoning_kit.runs.results import is_finished, resolve
 
@@ -124,9 +124,7 @@ def preflight(config: ExperimentConfig, folder: Path, console: Console) -> None:
 
 def parallel_runs(config: ExperimentConfig) -> int:
     """As many as free cores allow; one where there is a GPU, which the runs would share."""
-    import torch
-
-    if torch.cuda.is_available():
+    if has_gpu():
         return 1
     return max(1, min(free_cores() // config.threads, len(config.runs())))
 

@@ -112,6 +112,18 @@ def use_free_cores() -> None:
     torch.set_num_threads(free_cores())
 
 
+def has_gpu() -> bool:
+    """Whether torch would compute on a GPU of NVIDIA or AMD. torch is loaded only where a driver for one is there."""
+    drivers = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/nvmap", "/dev/kfd", "/dev/dxg")  # CUDA; ROCm; both on WSL
+    without = platform.system() == "Linux" and not any(map(os.path.exists, drivers))
+    if without and "torch" not in sys.modules:
+        return False
+
+    import torch
+
+    return torch.cuda.is_available()
+
+
 def process_settings(threads: int) -> dict[str, str]:
     """Environment variables for a process that computes on so many threads of a shared machine."""
     return {

@@ -1,6 +1,7 @@
 """Intervals cover what they promise, in simulations of seeds x problems x orbits, and agree with known formulas."""
 
 import math
+from collections import deque
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from scipy.stats import norm, t
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.proportion import proportion_confint
 
+from benchmarks import statistics
 from benchmarks.statistics import LEVEL, accuracy_interval, mcnemar_p, paired_difference, wilson
 
 
@@ -213,3 +215,23 @@ def test_the_exact_test_is_that_of_statsmodels():
         for only_b in (0, 2, 5, 90, 1000):
             theirs = min(float(mcnemar([[0, only_a], [only_b, 0]], exact=True).pvalue), 1.0)
             assert mcnemar_p(only_a, only_b) == pytest.approx(theirs, rel=1e-9)
+
+
+def test_draws_that_are_kept_are_those_that_would_be_drawn_again(monkeypatch):
+    """Also with several seeds, which are drawn from the state that the problems' draws leave."""
+    clusters = [f"p{i // 2}" for i in range(40)]
+    answers = list(np.random.default_rng(1).integers(0, 2, (3, 40)))
+    kept = [accuracy_interval(answers, clusters, seed=seed) for seed in (0, 0, 7, 0)]
+    assert statistics._kept
+    monkeypatch.setattr(statistics, "_kept", deque(maxlen=0))
+    assert [accuracy_interval(answers, clusters, seed=seed) for seed in (0, 0, 7, 0)] == kept
+    assert kept[0] == kept[1] == kept[3] != kept[2]
+
+
+def test_clusters_of_one_size_are_resampled_as_any_others():
+    """The short cut for equal sizes gives the mean that the long way gives."""
+    generator = np.random.default_rng
+    totals, sizes = generator(3).integers(0, 3, 50).astype(float), np.full(50, 2.0)
+    chosen = generator(0).integers(0, 50, (100, 50))
+    expected = totals[chosen].sum(1) / sizes[chosen].sum(1)
+    assert (statistics._resampled_ratio(generator(0), totals, sizes, 100) == expected).all()

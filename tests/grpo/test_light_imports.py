@@ -31,10 +31,10 @@ def test_options_load_nothing_heavy(module):
     assert loaded_by(module) == []
 
 
-@pytest.mark.parametrize("module", ["cot_distill.traces"])
+@pytest.mark.parametrize("module", ["cot_distill.traces", "cot_distill.sft_examples", "cot_distill.pricing"])
 def test_teachers_load_nothing_heavy_beyond_the_task(module):
     assert loaded_by(module, before=("benchmarks.task",)) == []
 
 
 def test_a_heavy_module_is_counted():
-    assert "torch" in loaded_by("cot_distill.sft_examples")
+    assert "torch" in loaded_by("cot_distill.train")

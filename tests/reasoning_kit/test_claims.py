@@ -26,7 +26,8 @@ from reasoning_kit.comparison.claims import (
 )
 from reasoning_kit.config.composition import choices
 from reasoning_kit.config.methods import thinking_of
-from reasoning_kit.report import comparison_table, markdown_table, summary, write_report
+from reasoning_kit.report import comparison_table, markdown_table, write_report
+from reasoning_kit.report.summary import summary
 from trm.autoregressive.configuration import AutoregressiveTRMConfig
 from trm.autoregressive.ladder import DEFAULTS, evaluations, ladder
 

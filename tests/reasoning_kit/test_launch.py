@@ -10,15 +10,18 @@ import sys
 import threading
 import time
 from dataclasses import asdict
+from types import SimpleNamespace
 
 import psutil
 import pytest
+import torch
 from command_line import contents
 from rich.console import Console
 
 from benchmarks.errors import UserError
 from reasoning_kit.comparison import load_comparison
 from reasoning_kit.config.spec import fingerprint, load_config
+from reasoning_kit.runs import environment
 from reasoning_kit.runs import launch as launching
 from reasoning_kit.runs.launch import Job, launch, outcome, progress_html, progress_table
 from reasoning_kit.runs.results import is_finished, resolve
@@ -280,3 +283,21 @@ def test_in_a_notebook_one_table_is_renewed_and_holds_no_markup_of_others(tmp_pa
     assert "&lt;script&gt;" in shown
     assert '<progress value="0.500" max="1">' in shown
     assert "2 of 2 runs finished" in shown
+
+
+@pytest.mark.parametrize(
+    ("system", "drivers", "loaded", "expected"),
+    [
+        ("Linux", [], [], False),  # torch is not asked
+        ("Linux", ["/dev/nvidiactl"], [], True),
+        ("Linux", ["/dev/kfd"], [], True),
+        ("Linux", [], ["torch"], True),  # it is loaded already, and knows best
+        ("Windows", [], [], True),
+    ],
+)
+def test_torch_is_asked_for_a_gpu_only_where_there_may_be_one(monkeypatch, system, drivers, loaded, expected):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(environment, "platform", SimpleNamespace(system=lambda: system))
+    monkeypatch.setattr(environment, "os", SimpleNamespace(path=SimpleNamespace(exists=drivers.__contains__)))
+    monkeypatch.setattr(environment, "sys", SimpleNamespace(modules=loaded))
+    assert environment.has_gpu() is expected

@@ -68,11 +68,29 @@ def test_a_light_command_imports_nothing_heavy(tmp_path, words, code, allowed):
     assert seconds < SLACK * SECONDS
 
 
+TRAINERS = ("datasets", "peft", "trl", "accelerate", "plotly", "statsmodels")  # what only training and reports need
+
+
+@pytest.mark.parametrize(
+    ("methods", "more"),
+    [
+        ("direct,trm", ("torch", "transformers")),  # for the configuration
+        ("answer_only,cot,grpo", ()),
+        ("ar_jacobi", ("torch", "transformers")),
+    ],
+)
+def test_an_estimate_by_formula_loads_no_trainer(tmp_path, methods, more):
+    ended, modules, seconds = imported(tmp_path, "estimate", "--no-probe", f"method=[{methods}]", "task=[sudoku-4x4]")
+    assert ended == 0
+    assert not modules & {*TRAINERS, *({"torch", "transformers"} - set(more))}
+    assert seconds < 3 * SLACK * SECONDS
+
+
 def test_a_report_needs_statistics_and_no_models(tmp_path, comparison_folder):
     ended, modules, seconds = imported(tmp_path, "report", comparison_folder)
     assert ended == 0
     assert not modules & (set(HEAVY) - set(STATISTICS))
-    assert seconds < 3 * SLACK * SECONDS  # with the intervals of 30 runs
+    assert seconds < 2 * SLACK * SECONDS  # with the intervals of 30 runs
 
 
 def test_examples_of_a_task_take_three_seconds(tmp_path):
