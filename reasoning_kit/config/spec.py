@@ -183,6 +183,11 @@ def fingerprint(spec: RunSpec) -> str:
     """
     for part in method(spec.base).indifferent:
         spec = _with_usual(spec, part)
+    return whole_fingerprint(spec)
+
+
+def whole_fingerprint(spec: RunSpec) -> str:
+    """Hash of all of a specification but its label: what a record held before methods said what cannot matter."""
     deciding = asdict(spec)
     del deciding["label"]
     if spec.base == spec.method:  # as it was before there were variants: finished runs stay finished
@@ -205,7 +210,8 @@ def is_same_run(record: RunRecord, spec: RunSpec) -> bool:
     if record.fingerprint == wanted:
         return True
     try:
-        return fingerprint(spec_from_dict(record.config)) == wanted
+        own = spec_from_dict(record.config)
+        return record.fingerprint == whole_fingerprint(own) and fingerprint(own) == wanted
     except (UserError, KeyError, TypeError):  # a configuration that this version does not know is another one
         return False
 

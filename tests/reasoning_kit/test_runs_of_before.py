@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from reasoning_kit.config.spec import fingerprint, is_same_run, load_config, spec_from_dict
+from reasoning_kit.config.spec import fingerprint, is_same_run, load_config, spec_from_dict, whole_fingerprint
 
 BEFORE = json.loads((Path(__file__).parent / "golden" / "runs_of_before.json").read_text())
 NAMES = [f"{run['config']['task_name']}-{run['config']['method']}-{number}" for number, run in enumerate(BEFORE)]
@@ -46,9 +46,12 @@ def test_a_record_with_another_language_model_beside_it_is_still_of_the_same_run
     spec = runs()["trm"]
     config = json.loads(json.dumps(BEFORE[[run["config"]["method"] for run in BEFORE].index("trm")]["config"]))
     config["model"]["width"] = 48
-    record = SimpleNamespace(fingerprint="0123456789abcdef", config=config)
-    assert is_same_run(record, spec_from_dict({**config, "model": {**config["model"], "width": 96}}))
-    assert not is_same_run(record, replace(spec, seed=3))
+    wanted = spec_from_dict({**config, "model": {**config["model"], "width": 96}})
+    stored = whole_fingerprint(spec_from_dict(config))
+    assert stored != fingerprint(wanted)
+    assert is_same_run(SimpleNamespace(fingerprint=stored, config=config), wanted)
+    assert not is_same_run(SimpleNamespace(fingerprint=stored, config=config), replace(spec, seed=3))
+    assert not is_same_run(SimpleNamespace(fingerprint="0123456789abcdef", config=config), wanted), "a changed record"
 
 
 def test_a_configuration_that_nobody_knows_is_another_run():
