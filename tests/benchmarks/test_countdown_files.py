@@ -74,7 +74,7 @@ def task():
         ({"nums": [31, 13, 92], "target": 74, "solution": "92 - 31 - 13"}, "it makes 48"),
         ({"nums": [31, 13, 92], "target": 74, "solution": "74"}, "wrong"),
         ({"nums": [31, 13, 92], "target": 74, "solution": "os.system('')"}, "wrong"),
-        ({"nums": [31, 13, 92], "target": 74, "solution": 74}, "no text"),
+        ({"nums": [31, 13, 92], "target": 74, "solution": 74}, "must be text"),
     ],
     ids=str,
 )
