@@ -13,7 +13,7 @@ from typing import Any, Protocol, runtime_checkable
 import datasets
 import torch
 from datasets import Dataset
-from peft import LoraConfig, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
+from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from trl import SFTConfig, SFTTrainer
 
@@ -108,7 +108,7 @@ def train(run: TrainingRun[SFTOptions], style: Style) -> TrainedLanguageModel:
     limit = completion_limit(taught.rows, options.max_length, _test_rows(run, tokenizer, style))
     meter = Meter(run.budget)
 
-    def milestone(current: PreTrainedModel, spent: Cost) -> None:
+    def milestone(current: PreTrainedModel | PeftModel, spent: Cost) -> None:
         if run.at_milestone is not None:
             run.at_milestone(CausalLMSolver(current, tokenizer, task, style, limit, options.solver), spent)
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 from datasets import Dataset
+from peft import PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from benchmarks.compute import Cost
@@ -201,14 +202,14 @@ class _Policy:
         if start.model.device != self.arguments.device and run.model.quantize == "none":
             start.model.to(self.arguments.device)  # type: ignore[arg-type]  # what is measured before training, too
 
-    def solver(self, model: PreTrainedModel) -> CausalLMSolver:
+    def solver(self, model: PreTrainedModel | PeftModel) -> CausalLMSolver:
         return CausalLMSolver(
             model, self.start.tokenizer, self.run.task, "cot", self.completion_limit, self.run.options.solver
         )
 
     def count(
         self,
-        model: PreTrainedModel,
+        model: PreTrainedModel | PeftModel,
         problems: Sequence[Problem],
         samples: int,
         verifier: Any,
@@ -220,7 +221,9 @@ class _Policy:
         generator = TransformersGenerator(model, self.start.tokenizer, self.groups * options.num_generations)
         return right_counts(generator, self.run.task, problems, verifier, sampling, look)
 
-    def pass_rates(self, model: PreTrainedModel, problems: Sequence[Problem], verifier: Any) -> PassRates | None:
+    def pass_rates(
+        self, model: PreTrainedModel | PeftModel, problems: Sequence[Problem], verifier: Any
+    ) -> PassRates | None:
         """On the problems that were held out; ``None`` without any."""
         if not problems:
             return None
@@ -240,7 +243,7 @@ class _Policy:
         """TRL's trainer of the algorithm, priced, under the budget, with our checkpoints."""
         run, options = self.run, self.run.options
 
-        def milestone(model: PreTrainedModel, spent: Cost) -> None:
+        def milestone(model: PreTrainedModel | PeftModel, spent: Cost) -> None:
             if run.at_milestone is not None:
                 run.at_milestone(self.solver(model), spent)
 

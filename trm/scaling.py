@@ -63,7 +63,7 @@ class Rollouts:
     def depth(self) -> int:
         return self.right.shape[2]
 
-    def sure(self, patience: int, most: int | None = None) -> Int[np.ndarray, "p k"]:
+    def first_halt(self, patience: int, most: int | None = None) -> Int[np.ndarray, "p k"]:
         """Steps that each rollout takes when it halts as soon as it is sure and has stayed with its answer for
         ``patience`` steps, or after ``most``."""
         wants = self.wants(patience)
@@ -166,7 +166,7 @@ def _by_depth(
     points = []
     for most in range(1, rollouts.depth + 1):
         full = np.full(rollouts.trust.shape[:2], most)
-        steps = full if patience is None else rollouts.sure(patience, most)
+        steps = full if patience is None else rollouts.first_halt(patience, most)
         name = f"{'' if patience is None else 'at most '}{most} step{'s' if most > 1 else ''}"
         right, any_right = rollouts.chosen(steps, 1)
         points.append(point(name, steps[:, 0], right, any_right, most in doubling(rollouts.depth)))
@@ -178,7 +178,7 @@ def _by_trajectories(rollouts: Rollouts, point: Callable[..., Point], patience: 
     full = np.full(rollouts.trust.shape[:2], rollouts.depth)
     lines: dict[str, list[Point]] = {"trajectories": [], "trajectories-halting": [], "first": []}
     for ways in doubling(rollouts.trust.shape[1]):
-        until_sure = rollouts.sure(patience)[:, :ways]
+        until_sure = rollouts.first_halt(patience)[:, :ways]
         first = np.repeat(until_sure.min(1, keepdims=True), ways, 1)
         for key, steps in zip(lines, (full[:, :ways], until_sure, first), strict=True):
             name = f"{ways} trajector{'ies' if ways > 1 else 'y'}"
@@ -250,7 +250,7 @@ def _judged(
 
 
 def _rows_of(problems: Sequence[Problem], rollouts: Rollouts, patience: int) -> list[dict[str, Any]]:
-    sure, wants = rollouts.sure(patience), np.asarray(rollouts.wants(patience).any(2))
+    halts, wants = rollouts.first_halt(patience), np.asarray(rollouts.wants(patience).any(2))
     found = np.asarray(rollouts.right.any(2))
     first = rollouts.right.argmax(2) + 1
     rows = []
@@ -261,8 +261,8 @@ def _rows_of(problems: Sequence[Problem], rollouts: Rollouts, patience: int) -> 
                     "id": problem.id,
                     "orbit": problem.orbit,
                     "trajectory": way,
-                    "sure_at": int(sure[i, way]) if wants[i, way] else None,
-                    "right_when_sure": bool(rollouts.right[i, way, sure[i, way] - 1]),
+                    "sure_at": int(halts[i, way]) if wants[i, way] else None,
+                    "right_when_sure": bool(rollouts.right[i, way, halts[i, way] - 1]),
                     "right_at_end": bool(rollouts.right[i, way, -1]),
                     "first_right_at": int(first[i, way]) if found[i, way] else None,
                     "halting_logit": float(rollouts.trust[i, way, -1]),

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+from peft import PeftModel
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from benchmarks.evaluation import batched
@@ -24,7 +25,9 @@ class TransformersGenerator:
         batch_size: completions that are written at once.
     """
 
-    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, batch_size: int = 128) -> None:
+    def __init__(
+        self, model: PreTrainedModel | PeftModel, tokenizer: PreTrainedTokenizerBase, batch_size: int = 128
+    ) -> None:
         inner: Any = getattr(model, "get_base_model", lambda: model)()  # LoRA's layers are inside it
         self.model: PreTrainedModel = inner
         self.tokenizer, self.batch_size = tokenizer, batch_size
