@@ -155,9 +155,13 @@ class TrainingRun(Generic[O]):
                 cure="Give a larger budget, or a smaller share to what comes first.",
             )
 
-        # Milestones as shares of what is left: a share m of the whole ends 1 - m before the end of both.
-        begins = 1 - left / self.budget.limit if since is None else since
-        later = [1 - (1 - m) * self.budget.limit / left for m in self.milestones if m >= begins]
+        # Milestones as shares of what is left. Both lines say the same; each rounds as its runs of before did, since a
+        # last digit can move a milestone by a step.
+        begins = 1 - left / self.budget.limit
+        if since is None:
+            later = [(m - begins) / (1 - begins) for m in self.milestones if m > begins]
+        else:
+            later = [1 - (1 - m) * self.budget.limit / left for m in self.milestones if m >= since]
 
         def at_milestone(solver: Any, cost: Cost) -> None:
             if self.at_milestone is not None:

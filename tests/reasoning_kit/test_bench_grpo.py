@@ -52,7 +52,7 @@ def test_the_command_tells_where_a_step_goes(tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("method=[grpo,trm]",), "'trm' takes no steps of GRPO"),
+        (("method=[grpo,trm]",), "every method must be grpo or a variant of it, and 'trm' is not"),
         (("--steps", "0"), "--steps"),
         (("budget.limit=4", "method.grpo.start_share=0.5"), "none was measured"),
     ],

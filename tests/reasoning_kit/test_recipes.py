@@ -78,7 +78,8 @@ def test_model_is_a_choice_a_folder_or_a_hub_name(tmp_path, monkeypatch):
     for named in ("mine", "./mine", "Qwen/Qwen2.5-0.5B", str(tmp_path / "mine"), str(tmp_path / "it's, [odd]")):
         assert model_of(f"model={named}").path == named
         assert model_of(f"model={named}") == model_of(f"model.path={named}" if "'" not in named else f"model={named}")
-    assert model_of("model=~/models/x").path == str(Path.home() / "models/x")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert model_of("model=~/mine").path == str(tmp_path / "mine")
     assert model_of("model=Qwen/Qwen2.5-0.5B", "model.lora_rank=8").lora_rank == 8
 
 

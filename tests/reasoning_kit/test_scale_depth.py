@@ -13,6 +13,7 @@ from rich.console import Console
 
 from benchmarks.errors import UserError
 from benchmarks.evaluation import evaluate
+from benchmarks.method import Effort
 from cot_distill.scaling.token_depth import SURE, Settings, deepens, measure
 from reasoning_kit.config.spec import load_config
 from reasoning_kit.runs import run as experiment
@@ -167,7 +168,7 @@ def test_a_prompt_without_room_is_a_wrong_answer(run, asked):
 
 def test_a_chain_of_thought_has_both_ways(tmp_path):
     run = trained(tmp_path, "cot", "{T: 1, n: 1, supervision_steps: 2}", 2)
-    scale_run(run, ["test_size=4", "seed=5"], Console(quiet=True), depth=2, samples=1)
+    scale_run(run, ["test_size=4", "seed=5"], Console(quiet=True), Effort(depth=2, samples=1))
     found = json.loads((run / "scaling" / "scaling.json").read_text())
     assert [line["key"] for line in found["series"]] == ["depth", "halting", "sure", "budget"]
     whole = found["series"][-1]["points"][-1]
@@ -177,4 +178,4 @@ def test_a_chain_of_thought_has_both_ways(tmp_path):
 
 def test_a_wrong_depth_is_told(run):
     with pytest.raises(UserError, match="depth is 0"):
-        scale_run(run, [], Console(quiet=True), depth=0)
+        scale_run(run, [], Console(quiet=True), Effort(depth=0))

@@ -24,7 +24,7 @@ def unsafe(*overrides):
 
 
 def test_it_holds_for_the_tasks_that_run_code(said):
-    named = ("task=[mbpp,sudoku-4x4,humaneval]", "method=grpo")
+    named = ("task=[mbpp,sudoku-4x4,humaneval]", "method=answer_only")
     assert unsafe(*named) == {"mbpp": False, "sudoku-4x4": False, "humaneval": False}
     assert unsafe(*named, "unsafe_code=true") == {"mbpp": True, "sudoku-4x4": False, "humaneval": True}
     assert unsafe(*named, "unsafe_code=true") == unsafe(
