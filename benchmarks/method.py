@@ -3,11 +3,10 @@
 The face (:mod:`reasoning_kit`) asks the object and knows no method by name. A package brings its methods in a module
 ``method.py``; people outside bring theirs by an entry point, a plain file or :func:`reasoning_kit.register_method`.
 
-Five objects pass between the two:
+Six objects pass between the two:
 
 - :class:`Setting`: one method with its options on one task, before anything runs;
-- :class:`TrainingRun`: everything that training is given, in place of a dozen arguments;
-- :class:`Trained`: what training leaves;
+- :class:`TrainingRun` and :class:`Trained`: everything that training is given, and what it leaves;
 - :class:`Phase` and :class:`Price`: what it will cost;
 - :class:`Effort` and :class:`benchmarks.scaling.Scaled`: how far it is to think at test time, and what that brings.
 """
@@ -45,8 +44,7 @@ class MethodOptions(Protocol):
 O = TypeVar("O", bound=MethodOptions)  # noqa: E741  # the options of a method
 Thinking = Literal["latent", "token", "none"]
 
-MODEL = "model"  # folder of the trained weights inside a run's folder
-TRAINER = "trainer"  # folder of the checkpoints inside a run's folder
+MODEL, TRAINER = "model", "trainer"  # folders inside a run's folder: of the trained weights, of the checkpoints
 
 
 # --- what a method is given -------------------------------------------------------------------------
@@ -155,8 +153,7 @@ class TrainingRun(Generic[O]):
                 cure="Give a larger budget, or a smaller share to what comes first.",
             )
 
-        # Milestones as shares of what is left. Both lines say the same; each rounds as its runs of before did, since a
-        # last digit can move a milestone by a step.
+        # Milestones as shares of what is left. Each line rounds as its runs of before: a last digit can move a step.
         begins = 1 - left / self.budget.limit
         if since is None:
             later = [(m - begins) / (1 - begins) for m in self.milestones if m > begins]
@@ -186,9 +183,6 @@ class TrainingRun(Generic[O]):
     def ended(self, phase: str, solver: Any) -> float:
         """Say that a phase has ended; its accuracy, measured off the clock, or NaN where nobody measures."""
         return math.nan if self.at_phase is None else self.at_phase(phase, solver)
-
-
-# --- what a method gives back -----------------------------------------------------------------------
 
 
 @dataclass
